@@ -1,0 +1,64 @@
+# Concord. `make` alone lists the targets. pip reads your PIP_* environment and pip.conf as always.
+#
+# On Linux, torch from PyPI brings CUDA (several gigabytes). For the smaller build for processors alone:
+#   PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make setup
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+SETUP  := $(VENV)/.setup
+DEV    := $(VENV)/.dev
+
+.DEFAULT_GOAL := help
+.PHONY: help setup dev demo test lint types format bench proto clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(SETUP) ## install Concord into .venv
+
+dev: $(DEV) ## install the tools of developers too
+
+demo: $(SETUP) ## train a three-modality federation on data that comes with the dependencies
+	$(BIN)/concord run --method geolora --suite demo
+
+test: $(DEV) ## run all tests
+	$(BIN)/pytest
+
+lint: $(DEV) ## check style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(DEV) ## check types
+	$(BIN)/mypy
+
+format: $(DEV) ## rewrite the code in its style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(SETUP) ## run the benchmarks (minutes to hours)
+	$(BIN)/python -m benchmarks
+
+proto: $(DEV) ## generate concord/wire/v1 from proto/
+	PATH="$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -I proto/concord \
+	  --python_out=concord/wire --mypy_out=concord/wire proto/concord/v1/*.proto
+
+clean: ## remove what can be made again; runs/ stays
+	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/bin/python:
+	@command -v $(PYTHON) >/dev/null || { echo "Python is missing: apt-get install python3 python3-venv" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
+	  { echo "Concord needs Python 3.11, 3.12 or 3.13; name one with: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "Python cannot make virtual environments here: apt-get install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(SETUP): $(VENV)/bin/python pyproject.toml requirements.lock
+	$(BIN)/python -m pip install -c requirements.lock -e .
+	@touch $@
+
+$(DEV): $(SETUP)
+	$(BIN)/python -m pip install -c requirements.lock -e '.[dev]'
+	@touch $@

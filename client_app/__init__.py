@@ -1,0 +1,1 @@
+"""A node: its data, its model and its local training."""

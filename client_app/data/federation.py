@@ -1,0 +1,154 @@
+"""A federation of data: the nodes of a suite with their training samples and test shards, and the public anchors.
+
+The same suite, data, seed and scenario give the same federation on every machine, so that each node builds its own
+part without anybody sending samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from client_app.data.cache import load_corpus
+from client_app.data.registry import SUITES, find_suite
+from client_app.data.split import Split, shard, split
+from client_app.data.suite import Modality, Suite
+from concord.anchors import AnchorSet
+from concord.errors import ConcordError
+from concord.samples import Samples, concatenate
+from concord.scenario import Scenario, parse_scenario
+
+KNOWN_SHARE = 0.6  # of the classes, for a modality under disjoint-labels
+POOLED = "centralised"
+
+
+@dataclass(frozen=True)
+class NodeData:
+    """What one node holds.
+
+    Attributes:
+        name: modality and owner, for example ``speech-jackson``.
+        train: per modality the training samples; labels that the scenario hides are `NO_LABEL`.
+        tests: per split, ``random`` (held-out samples of the owners of nodes) or ``unseen`` (of owners that no node
+            has), and modality: this node's shard. The shards of the nodes of a modality are disjoint and cover the
+            test set, so that sums over nodes are figures over the whole set.
+    """
+
+    name: str
+    train: Mapping[str, Samples]
+    tests: Mapping[str, Mapping[str, Samples]]
+
+
+@dataclass(frozen=True)
+class Federation:
+    """All nodes of a suite, and its anchors; concept i is class i."""
+
+    suite: str
+    concepts: tuple[str, ...]
+    modalities: tuple[str, ...]
+    nodes: tuple[NodeData, ...]
+    anchors: AnchorSet
+
+
+def suite_names() -> tuple[str, ...]:
+    """The names of all suites."""
+    return tuple(SUITES)
+
+
+def modalities_of(suite: str) -> tuple[str, ...]:
+    """The modalities of a suite, without reading data; ConcordError C204 for an unknown suite."""
+    return find_suite(suite).modality_names
+
+
+@lru_cache(maxsize=8)
+def build_federation(suite: str, data: Path | None, seed: int, scenario: str, pooled: bool = False) -> Federation:
+    """Reads the data of a suite and deals it out.
+
+    Args:
+        suite: a name of `suite_names`.
+        data: folder of the data packs; may be None for a suite that comes with the dependencies.
+        seed: draws anchors, tests and training samples.
+        scenario: which labels are hidden, see `concord.scenario`.
+        pooled: one node that holds what all nodes hold: what learning without borders would reach.
+
+    Raises:
+        ConcordError: C201 missing files, C202 a broken file, C203 a node without training samples, C204 an unknown
+            suite or scenario.
+    """
+    found = find_suite(suite)
+    parsed = parse_scenario(scenario, found.modality_names)
+    folder = _require_files(found, data)
+    splits = {m.name: split(load_corpus(m.reader, folder), m, len(found.concepts), seed) for m in found.modalities}
+    nodes = tuple(
+        node
+        for rank, modality in enumerate(found.modalities)
+        for node in _nodes_of(modality, splits[modality.name], _hidden_classes(found, parsed, rank))
+    )
+    anchors = AnchorSet(found.concepts, {name: dealt.anchors for name, dealt in splits.items()})
+    return Federation(suite, found.concepts, found.modality_names, (_pool(nodes),) if pooled else nodes, anchors)
+
+
+def known_classes(rank: int, modalities: int, classes: int) -> Tensor:
+    """Classes [C], bool, that the modality of that rank has labels of under ``disjoint-labels``.
+
+    Each knows 6 of 10; the part is rotated from one modality to the next, so that together they know all.
+    """
+    step = max(1, round(classes / modalities))
+    known_C = torch.zeros(classes, dtype=torch.bool)
+    known_C[(torch.arange(round(KNOWN_SHARE * classes)) + rank * step) % classes] = True
+    return known_C
+
+
+def _hidden_classes(suite: Suite, scenario: Scenario, rank: int) -> Tensor:
+    """Classes [C], bool, whose labels the nodes of the modality of that rank do not have."""
+    classes = len(suite.concepts)
+    if scenario.kind == "unlabelled" and suite.modality_names[rank] == scenario.modality:
+        return torch.ones(classes, dtype=torch.bool)
+    if scenario.kind == "disjoint-labels":
+        return ~known_classes(rank, len(suite.modalities), classes)
+    return torch.zeros(classes, dtype=torch.bool)
+
+
+def _nodes_of(modality: Modality, dealt: Split, hidden_C: Tensor) -> list[NodeData]:
+    nodes = []
+    for part, (owner, train) in enumerate(dealt.train.items()):
+        name = f"{modality.name}-{owner}"
+        if not len(train):
+            raise ConcordError(
+                "C203",
+                f"node {name} has no training sample: none of {', '.join(modality.nodes[owner][:5])} is in the data",
+                "run `concord data check`; the files may hold only a part of the pack",
+            )
+        tests = {"random": dealt.random[owner], "unseen": shard(dealt.unseen, part, len(dealt.train))}
+        hidden = {modality.name: train.without_labels(hidden_C[train.y])}
+        nodes.append(NodeData(name, hidden, {split_name: {modality.name: test} for split_name, test in tests.items()}))
+    return nodes
+
+
+def _pool(nodes: tuple[NodeData, ...]) -> NodeData:
+    tests = {name: _union([node.tests[name] for node in nodes]) for name in nodes[0].tests}
+    return NodeData(POOLED, _union([node.train for node in nodes]), tests)
+
+
+def _union(parts: list[Mapping[str, Samples]]) -> dict[str, Samples]:
+    """Per modality the samples of all parts that have it."""
+    names = dict.fromkeys(name for part in parts for name in part)
+    return {name: concatenate([part[name] for part in parts if name in part]) for name in names}
+
+
+def _require_files(suite: Suite, data: Path | None) -> Path:
+    """The data folder, once every file of the suite is there; ConcordError C201 otherwise."""
+    if suite.files and not (data and str(data)):
+        hint = f"name the folder that holds {', '.join(file.path for file in suite.files)} with --data"
+        raise ConcordError("C201", f"suite {suite.name} needs a data folder, and none is named", hint)
+    folder = data or Path()
+    missing = [file for file in suite.files if not (folder / file.path).is_file()]
+    if missing:
+        named = "\n".join(f"  {folder / file.path}, from {file.origin}" for file in missing)
+        raise ConcordError("C201", f"suite {suite.name}\n{named}", "put them there, or name with --data the folder above them")
+    return folder

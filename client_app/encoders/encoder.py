@@ -1,0 +1,63 @@
+"""What a modality brings to the model: a tokeniser and random views of its samples.
+
+Legend: B batch, L tokens, D token width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Generator, Tensor, nn
+
+TOKENS = 16
+POSITION_SCALE = 0.5  # beside tokens of unit variance; smaller ones leave a bag of tokens
+
+
+class Tokens(NamedTuple):
+    """Tokens [B, L, D] and which of them are real [B, L] (None: all)."""
+
+    embeds_BLD: Tensor
+    mask_BL: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A built-in encoder.
+
+    Attributes:
+        identity: name and version; nodes with another identity are not averaged together.
+        build: makes the tokeniser, a module from inputs [B, ...] to `Tokens`, for a token width.
+        augment: (inputs [B, ...], strength in 0..1, generator) -> a random view of the same shape.
+    """
+
+    identity: str
+    build: Callable[[int], nn.Module]
+    augment: Callable[[Tensor, float, Generator], Tensor]
+
+
+class Positions(nn.Module):
+    """LayerNorm and learned positions, the last step of every built-in tokeniser."""
+
+    def __init__(self, tokens: int, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.position = nn.Parameter(POSITION_SCALE * torch.randn(tokens, width))
+
+    def forward(self, hidden_BDL: Tensor) -> Tensor:
+        embeds_BLD = self.norm(hidden_BDL.transpose(1, 2))
+        return embeds_BLD + self.position[: embeds_BLD.shape[1]]
+
+
+def uniform(shape: int | tuple[int, ...], low: float, high: float, generator: Generator) -> Tensor:
+    """Uniform numbers in [low, high)."""
+    size = (shape,) if isinstance(shape, int) else shape
+    return low + (high - low) * torch.rand(size, generator=generator)
+
+
+def affine_view(x_BCHW: Tensor, theta_B23: Tensor) -> Tensor:
+    """Bilinear resampling of images under one affine map each."""
+    grid = nn.functional.affine_grid(theta_B23, list(x_BCHW.shape), align_corners=False)
+    return nn.functional.grid_sample(x_BCHW, grid, padding_mode="border", align_corners=False)

@@ -1,0 +1,52 @@
+"""Grey images (handwriting, photographs of hand signs).
+
+Legend: B batch, H height, W width in pixels, D token width, L tokens.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Generator, Tensor, nn
+
+from client_app.encoders.encoder import TOKENS, Encoder, Positions, Tokens, affine_view, uniform
+
+
+class ImageTokeniser(nn.Module):
+    """Images [B, H, W] of 25..32 pixels a side -> 16 tokens [B, 16, D]: three strided convolutions to a 4 x 4 grid.
+
+    Each image is standardised first, so that brightness and contrast do not matter.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.convolutions = nn.Sequential(
+            nn.Conv2d(1, 24, 5, stride=2, padding=2),
+            nn.GELU(),
+            nn.Conv2d(24, 48, 5, stride=2, padding=2),
+            nn.GroupNorm(4, 48),
+            nn.GELU(),
+            nn.Conv2d(48, width, 3, stride=2, padding=1),
+            nn.Flatten(2),
+        )
+        self.positions = Positions(TOKENS, width)
+
+    def forward(self, x_BHW: Tensor) -> Tokens:
+        mean_B11 = x_BHW.mean((1, 2), keepdim=True)
+        deviation_B11 = x_BHW.std((1, 2), keepdim=True).clamp_min(1e-3)
+        return Tokens(self.positions(self.convolutions(((x_BHW - mean_B11) / deviation_B11)[:, None])))
+
+
+def augment(x_BHW: Tensor, strength: float, generator: Generator) -> Tensor:
+    """Another hand and camera: small rotation, scale, shear and shift, pixel noise."""
+    batch = len(x_BHW)
+    angle_B = strength * uniform(batch, -0.25, 0.25, generator)
+    scale_B = 1 + strength * uniform(batch, -0.15, 0.15, generator)
+    shear_B = strength * uniform(batch, -0.15, 0.15, generator)
+    shift_B2 = strength * uniform((batch, 2), -0.15, 0.15, generator)
+    row_x_B3 = torch.stack([angle_B.cos() * scale_B, shear_B - angle_B.sin() * scale_B, shift_B2[:, 0]], -1)
+    row_y_B3 = torch.stack([angle_B.sin() * scale_B, angle_B.cos() * scale_B, shift_B2[:, 1]], -1)
+    view_BHW = affine_view(x_BHW[:, None], torch.stack([row_x_B3, row_y_B3], 1))[:, 0]
+    return view_BHW + 0.05 * strength * torch.randn(view_BHW.shape, generator=generator)
+
+
+ENCODER = Encoder("image-conv-1", ImageTokeniser, augment)

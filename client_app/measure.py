@@ -1,0 +1,106 @@
+"""What a node measures of a model: accuracy, the Gram of its anchors, predictive variance, test embeddings.
+
+Legend: N samples, C concepts, D width, T dropout draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from client_app.model import MultimodalModel
+from concord.functional.gram import concept_means
+from concord.functional.precision import fisher_trace, laplace_variance, mc_dropout_variance
+from concord.functional.prototypes import anchor_coordinates, class_prototypes
+from concord.samples import Samples
+from concord.seeding import seeded
+from concord.wire.messages import matrix_to_wire
+from concord.wire.v1 import federation_pb2 as pb
+
+EVALUATION_BATCH = 256
+VARIANCE_SAMPLES = 256  # training samples behind the Laplace approximation
+DROPOUT_DRAWS, DROPOUT_RATE = 16, 0.2
+
+
+@torch.no_grad()
+def embed_all(model: MultimodalModel, modality: str, samples: Samples, device: torch.device) -> Tensor:
+    """Embeddings of all samples, [N, D], without gradients, in evaluation mode."""
+    model.eval()
+    parts = [model.embed(modality, x.to(device)) for x in samples.x.split(EVALUATION_BATCH)]
+    return torch.cat(parts)
+
+
+def evaluate(model: MultimodalModel, modality: str, split: str, samples: Samples, device: torch.device) -> tuple[pb.Evaluation, Tensor]:
+    """Correct predictions and summed cross-entropy on labelled samples, and their embeddings [N, D]."""
+    z_ND = embed_all(model, modality, samples, device)
+    with torch.no_grad():
+        logits_NC = model.classify(modality, z_ND)
+    y_N = samples.y.to(device)
+    loss = float(F.cross_entropy(logits_NC, y_N, reduction="sum"))
+    correct = int((logits_NC.argmax(1) == y_N).sum())
+    return pb.Evaluation(modality=modality, split=split, correct=correct, examples=len(y_N), loss_sum=loss), z_ND
+
+
+def anchor_means(model: MultimodalModel, modality: str, anchors: Samples, concepts: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Mean embedding of each concept's anchors [C, D] and which concepts have any [C]."""
+    return concept_means(embed_all(model, modality, anchors, device), anchors.y.to(device), concepts)
+
+
+def embeddings_message(modality: str, split: str, z_ND: Tensor, labels: Tensor, means_CD: Tensor, mask_C: Tensor) -> pb.Embeddings:
+    """Test embeddings and their anchor coordinates, for the retrieval figures."""
+    return pb.Embeddings(
+        modality=modality,
+        split=split,
+        pooled=matrix_to_wire(z_ND),
+        coordinates=matrix_to_wire(anchor_coordinates(z_ND, means_CD, mask_C)),
+        labels=labels.tolist(),
+    )
+
+
+def predictive_variance(
+    model: MultimodalModel,
+    samples: Mapping[str, Samples],
+    anchors: Mapping[str, Samples],
+    estimate: str,
+    purpose: tuple[str | int, ...],
+    device: torch.device,
+) -> float:
+    """Mean over the node's modalities of the predictive variance on the public anchors.
+
+    Args:
+        estimate: ``laplace``, ``mc-dropout``, or ``fisher`` (curvature, not noise: an ablation).
+        purpose: what the dropout draws depend on.
+    """
+    variances = []
+    for modality, part in samples.items():
+        known = part.take(range(min(VARIANCE_SAMPLES, len(part))))
+        query_MD = embed_all(model, modality, anchors[modality], device)
+        if estimate == "laplace":
+            variances.append(laplace_variance(embed_all(model, modality, known, device), query_MD))
+        elif estimate == "mc-dropout":
+            with seeded(*purpose, modality), torch.no_grad():
+                draws = [F.dropout(query_MD.cpu(), DROPOUT_RATE) for _ in range(DROPOUT_DRAWS)]
+                probability_TMC = torch.stack([model.classify(modality, z.to(device)).softmax(1) for z in draws])
+            variances.append(mc_dropout_variance(probability_TMC))
+        else:
+            with torch.no_grad():
+                variances.append(fisher_trace(model.classify(modality, query_MD), query_MD))
+    return float(torch.stack(variances).mean())
+
+
+def local_prototypes(
+    model: MultimodalModel, samples: Mapping[str, Samples], anchors: Mapping[str, Samples], concepts: int, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Class means over the labelled samples of all modalities [C, D] and their counts [C].
+
+    A modality without a single label gives the means of its anchors.
+    """
+    z, y = [], []
+    for modality, part in samples.items():
+        known = part if bool((part.y >= 0).any()) else anchors[modality]
+        z.append(embed_all(model, modality, known, device))
+        y.append(known.y.to(device))
+    return class_prototypes(torch.cat(z), torch.cat(y), concepts)

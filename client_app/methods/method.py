@@ -1,0 +1,65 @@
+"""What a method adds to a node: which samples it learns from and the terms of its local objective.
+
+Legend: C concepts, D width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from client_app.model import MultimodalModel
+from client_app.views import Part, Views
+from concord.config import RunConfig
+from concord.samples import Samples
+
+Masked = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class Agreed:
+    """What the server says all nodes agree on so far; None before there is any.
+
+    Attributes:
+        consensus: per modality the Gram consensus [C, C] and its mask [C].
+        frame: directions of the concepts [C, D] in the shared space and their mask.
+        prototypes: class means [C, D] and which classes have one.
+        progress: share of the run that is done, 0 to 1.
+    """
+
+    consensus: Mapping[str, Masked] = field(default_factory=dict)
+    frame: Masked | None = None
+    prototypes: Masked | None = None
+    progress: float = 0.0
+
+
+class Method:
+    """Supervised learning from labelled samples and the public anchors; methods add terms to it."""
+
+    learns_from_samples: ClassVar[bool] = True
+    sends_prototypes: ClassVar[bool] = False
+    keeps_heads: ClassVar[bool] = False
+
+    def __init__(self, config: RunConfig) -> None:
+        self.config = config
+
+    def pseudo_labels(self, model: MultimodalModel, modality: str, samples: Samples, anchors: Samples, agreed: Agreed) -> Samples:
+        """Samples without a label that the node learns from in this round, with the labels it gives them; none here."""
+        return samples.take([])
+
+    def terms(self, views: Views, agreed: Agreed) -> dict[str, Tensor]:
+        """Named scalar terms of the loss, already weighted; the objective is their sum."""
+        parts = [views.anchors] if self.config.anchor_supervision or not self.learns_from_samples else []
+        if views.labelled is not None:
+            parts.append(views.labelled)
+        return {"task": cross_entropy(parts)} if parts else {}
+
+
+def cross_entropy(parts: list[Part]) -> Tensor:
+    """Mean cross-entropy over all rows of the parts."""
+    return F.cross_entropy(torch.cat([p.logits_NC for p in parts]), torch.cat([p.y_N for p in parts]))

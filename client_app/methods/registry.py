@@ -1,0 +1,23 @@
+"""Methods by name, node side."""
+
+from __future__ import annotations
+
+from client_app.methods.fedproto import FedProto
+from client_app.methods.geolora import GeoLora
+from client_app.methods.method import Method
+from client_app.methods.supervised import AnchorsOnly, Local, Supervised
+from concord.config import RunConfig
+
+METHODS: dict[str, type[Method]] = {
+    "geolora": GeoLora,
+    "fedavg": Supervised,
+    "fedproto": FedProto,
+    "local": Local,
+    "anchors-only": AnchorsOnly,
+    "centralised": Supervised,
+}
+
+
+def method_of(config: RunConfig) -> Method:
+    """The node side of the method that a run names (its name was checked with the run config)."""
+    return METHODS[config.method](config)

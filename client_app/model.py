@@ -1,0 +1,138 @@
+"""The multimodal model: x -> tokens of its modality -> shared trunk -> pooled, projected z -> head.
+
+The projector of a modality can turn its embeddings in the shared space, which the frozen trunk cannot.
+
+Its parameters fall into groups that travel and are averaged together: ``trunk``, ``tokeniser.<modality>`` and
+``head`` or ``head.<modality>``. What is in no group stays on the node.
+
+Legend: B batch, L tokens, D width, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from client_app.encoders import encoder_of
+from client_app.trunk import adapt_trunk, build_trunk, local_tensors, shared_tensors
+from concord.config import HeadScope, RunConfig
+from concord.seeding import seeded
+
+TRUNK = "trunk"
+
+
+class MultimodalModel(nn.Module):
+    """One model for the modalities of a node (or all of them, on the server).
+
+    Args:
+        config: the run.
+        modalities: those that this party holds.
+        classes: C.
+        owner: name of the node; seeds heads that stay local.
+        rank: adapter rank of this party, at most `adapter.rank`.
+        base: trunk weights after warm-up.
+        head_scope: who shares a head; None: what the run config says.
+
+    Initial weights depend on the seed and on what a part is for, so that all parties start alike.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        modalities: Sequence[str],
+        classes: int,
+        *,
+        owner: str = "",
+        rank: int | None = None,
+        base: Mapping[str, Tensor] | None = None,
+        head_scope: HeadScope | None = None,
+    ) -> None:
+        super().__init__()
+        self.head_scope = head_scope or config.head_scope
+        trunk = build_trunk(config, base)
+        width = int(trunk.config.hidden_size)  # type: ignore[union-attr, arg-type]
+        self.trunk = adapt_trunk(trunk, config, rank or config.adapter.rank)
+        self.normalise = nn.LayerNorm(width, elementwise_affine=False)
+        self.tokenisers = nn.ModuleDict()
+        self.projectors = nn.ModuleDict()
+        for modality in modalities:
+            with seeded(config.seed, "tokeniser", modality):
+                self.tokenisers[modality] = encoder_of(modality).build(width)
+                self.projectors[modality] = nn.Linear(width, width)
+        self.heads = nn.ModuleDict()
+        for key in sorted({self.head_key(modality) for modality in modalities}):
+            with seeded(config.seed, "head", key, owner if self.head_scope == "local" else ""):
+                self.heads[key] = nn.Linear(width, classes)
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """The modalities that this model takes."""
+        return tuple(self.tokenisers)
+
+    def head_key(self, modality: str) -> str:
+        """Which head classifies a modality."""
+        return modality if self.head_scope == "modality" else "shared"
+
+    def embed(self, modality: str, x: Tensor) -> Tensor:
+        """Inputs of one modality [B, ...] -> pooled embeddings z [B, D]."""
+        embeds_BLD, mask_BL = self.tokenisers[modality](x)
+        attention_mask = None if mask_BL is None else mask_BL.long()
+        hidden_BLD = self.trunk(inputs_embeds=embeds_BLD, attention_mask=attention_mask).last_hidden_state
+        if mask_BL is None:
+            pooled_BD = hidden_BLD.mean(1)
+        else:
+            weight_BL1 = mask_BL.to(hidden_BLD.dtype)[..., None]
+            pooled_BD = (hidden_BLD * weight_BL1).sum(1) / weight_BL1.sum(1)
+        return self.normalise(self.projectors[modality](pooled_BD))  # type: ignore[no-any-return]
+
+    def classify(self, modality: str, z_BD: Tensor) -> Tensor:
+        """Pooled embeddings [B, D] -> logits [B, C]."""
+        return self.heads[self.head_key(modality)](z_BD)  # type: ignore[no-any-return]
+
+    def groups(self) -> dict[str, dict[str, nn.Parameter]]:
+        """Every group that could travel, with its live parameters."""
+        groups = {TRUNK: shared_tensors(self.trunk)}
+        groups |= {f"tokeniser.{m}": self._tokeniser_group(m) for m in self.tokenisers}
+        if self.head_scope != "local":
+            groups |= {head_group(key): dict(head.named_parameters()) for key, head in self.heads.items()}
+        return groups
+
+    def _tokeniser_group(self, modality: str) -> dict[str, nn.Parameter]:
+        projector = {f"projector.{name}": p for name, p in self.projectors[modality].named_parameters()}
+        return dict(self.tokenisers[modality].named_parameters()) | projector
+
+    def load_groups(self, groups: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Copies tensors of groups into the model; KeyError or RuntimeError where one does not fit."""
+        own = self.groups()
+        with torch.no_grad():
+            for name, tensors in groups.items():
+                for key, tensor in tensors.items():
+                    own[name][key].copy_(tensor)
+
+    def private_tensors(self, travelling: Sequence[str]) -> dict[str, Tensor]:
+        """Trained tensors that no travelling group holds: magnitudes, local heads, groups kept at home."""
+        private = {f"magnitude/{name}": p for name, p in local_tensors(self.trunk).items()}
+        for group, tensors in self.groups().items():
+            if group not in travelling:
+                private |= {f"{group}/{name}": p for name, p in tensors.items()}
+        if self.head_scope == "local":
+            private |= {f"head/{name}": p for name, p in self.heads.named_parameters()}
+        return {name: tensor.detach() for name, tensor in private.items()}
+
+    def load_private(self, saved: Mapping[str, Tensor], travelling: Sequence[str]) -> None:
+        """Copies what `private_tensors` gave back into the model."""
+        own = self.private_tensors(travelling)
+        for name, tensor in saved.items():
+            own[name].copy_(tensor)
+
+
+def head_group(key: str) -> str:
+    """Group name of a head."""
+    return "head" if key == "shared" else f"head.{key}"
+
+
+def trainable_parameters(model: nn.Module) -> list[nn.Parameter]:
+    """Parameters that an optimiser should change."""
+    return [parameter for parameter in model.parameters() if parameter.requires_grad]

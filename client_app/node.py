@@ -1,0 +1,222 @@
+"""One node's part of a round: check what came in, evaluate it, train on it, report.
+
+Every message may meet a new process (Flower starts one for each in deployment), so all that must last is on the
+node's disk and everything else is built from the run config.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from client_app.data.federation import NodeData
+from client_app.encoders import encoder_of
+from client_app.measure import anchor_means, embeddings_message, evaluate, local_prototypes, predictive_variance
+from client_app.methods import Agreed, method_of
+from client_app.model import MultimodalModel
+from client_app.store import NodeStore
+from client_app.training import train
+from concord.anchors import AnchorSet
+from concord.config import RunConfig
+from concord.errors import ConcordError
+from concord.functional.gram import gram
+from concord.samples import NO_LABEL, Samples
+from concord.wire.groups import manifest_of, pack, shapes_from_manifest, shapes_of, unpack
+from concord.wire.messages import SCHEMA_VERSION, gram_from_wire, gram_to_wire, matrix_from_wire, prototypes_from_wire, prototypes_to_wire
+from concord.wire.v1 import federation_pb2 as pb
+
+BASE = "base"  # name under which the trunk base travels, once, beside the groups
+Arrays = Mapping[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node in one run: its data, the public anchors, and its own disk."""
+
+    config: RunConfig
+    data: NodeData
+    anchors: AnchorSet
+    store: NodeStore
+    device: torch.device
+
+    @cached_property
+    def own_anchors(self) -> dict[str, Samples]:
+        """Anchors of the modalities that this node holds."""
+        return {modality: self.anchors.of(modality) for modality in self.data.train}
+
+    def census(self, base_digest: str = "") -> pb.Census:
+        """What this node has, for the server's plan."""
+        holdings = [
+            pb.Holding(
+                modality=modality,
+                examples=len(samples),
+                labelled=int((samples.y != NO_LABEL).sum()),
+                labels=sorted(set(samples.y.tolist()) - {NO_LABEL}),
+                encoder=encoder_of(modality).identity,
+            )
+            for modality, samples in self.data.train.items()
+            if self.own_anchors[modality]
+        ]
+        return pb.Census(
+            schema_version=SCHEMA_VERSION,
+            app_version=version("concord"),
+            node=self.data.name,
+            anchor_digest=self.anchors.digest,
+            base_digest=base_digest,
+            holdings=holdings,
+        )
+
+    def perform(self, instruction: pb.Instruction, arrays: Arrays) -> tuple[pb.Report, dict[str, NDArray[np.float32]]]:
+        """Does one round: evaluates the model that came in, then (in a training phase) trains it.
+
+        Returns:
+            The report, and the flat array of every group that was trained.
+
+        Raises:
+            ConcordError: C303 when the server's anchors are not this node's, C501 for a malformed instruction.
+        """
+        started = time.monotonic()
+        if instruction.anchor_digest != self.anchors.digest:
+            raise ConcordError(
+                "C303",
+                f"node {self.data.name}: own anchors {self.anchors.digest[:12]}, the server's {instruction.anchor_digest[:12]}",
+                "copy the server's anchor folder to this node and set `anchors` to it",
+            )
+        report = pb.Report(
+            schema_version=SCHEMA_VERSION, round=instruction.round, node=self.data.name, anchor_digest=self.anchors.digest
+        )
+        groups = {m.group: unpack(arrays[m.group], shapes_from_manifest(m)) for m in instruction.groups if m.group in arrays}
+        base = self._base(instruction.base_digest, groups.pop(BASE, None))
+        if instruction.base_digest and base is None:
+            report.needs_base = True
+            return report, {}
+        model = self._model(base)
+        private = self.store.load_latest(before=instruction.round)
+        if private is not None:
+            model.load_private(private, list(groups))
+        model.load_groups(groups)
+        self._evaluate(model, report, share=instruction.phase == pb.PHASE_EVALUATE and self.config.share_test_embeddings)
+        trained: dict[str, NDArray[np.float32]] = {}
+        if instruction.phase == pb.PHASE_TRAIN:
+            agreed = self._agreed(instruction)
+            trained = self._train(model, report, agreed, list(groups), want_variance=instruction.want_variance)
+        self._describe_anchors(model, report)
+        report.seconds = time.monotonic() - started
+        return report, trained
+
+    def _base(self, digest: str, sent: Mapping[str, Tensor] | None) -> Mapping[str, Tensor] | None:
+        if not digest:
+            return None
+        if sent is not None:
+            self.store.save_base(digest, sent)
+        return self.store.load_base(digest) if self.store.has_base(digest) else None
+
+    def _model(self, base: Mapping[str, Tensor] | None) -> MultimodalModel:
+        modalities = tuple(self.data.train)
+        model = MultimodalModel(
+            self.config,
+            modalities,
+            len(self.anchors.concepts),
+            owner=self.data.name,
+            rank=self.config.rank_of(modalities),
+            base=base,
+            head_scope="local" if method_of(self.config).keeps_heads else self.config.head_scope,
+        )
+        return model.to(self.device)
+
+    def _agreed(self, instruction: pb.Instruction) -> Agreed:
+        concepts = len(self.anchors.concepts)
+        consensus = {}
+        if instruction.HasField("consensus"):
+            common = self._placed(gram_from_wire(instruction.consensus, concepts))
+            consensus = dict.fromkeys(self.data.train, common)
+        for other in instruction.others:
+            consensus[other.modality] = self._placed(gram_from_wire(other.gram, concepts))
+        frame = prototypes = None
+        if instruction.HasField("frame"):
+            frame_CD = matrix_from_wire(instruction.frame)
+            frame = self._placed((frame_CD, frame_CD.norm(dim=1) > 0))
+        if instruction.HasField("prototypes"):
+            means_CD, count_C = prototypes_from_wire(instruction.prototypes, concepts)
+            prototypes = self._placed((means_CD, count_C > 0))
+        progress = (instruction.round - 1) / self.config.rounds
+        return Agreed(consensus, frame, prototypes, progress)
+
+    def _placed(self, pair: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        return pair[0].to(self.device), pair[1].to(self.device)
+
+    def _evaluate(self, model: MultimodalModel, report: pb.Report, *, share: bool) -> None:
+        concepts = len(self.anchors.concepts)
+        for split, tests in self.data.tests.items():
+            for modality, samples in tests.items():
+                if not len(samples):
+                    continue
+                evaluation, z_ND = evaluate(model, modality, split, samples, self.device)
+                report.evaluations.append(evaluation)
+                if share:
+                    means = anchor_means(model, modality, self.own_anchors[modality], concepts, self.device)
+                    report.embeddings.append(embeddings_message(modality, split, z_ND, samples.y, *means))
+
+    def _train(
+        self, model: MultimodalModel, report: pb.Report, agreed: Agreed, travelling: list[str], *, want_variance: bool
+    ) -> dict[str, NDArray[np.float32]]:
+        method = method_of(self.config)
+        losses = train(
+            model,
+            self.data.train,
+            self.own_anchors,
+            method,
+            agreed,
+            self.config,
+            owner=self.data.name,
+            round_=report.round,
+            device=self.device,
+        )
+        report.losses.update(losses)
+        self.store.save_round(report.round, model.private_tensors(travelling))
+        if method.sends_prototypes:
+            means = local_prototypes(model, self.data.train, self.own_anchors, len(self.anchors.concepts), self.device)
+            report.prototypes.CopyFrom(prototypes_to_wire(*means))
+        variance = 0.0
+        if want_variance:
+            purpose = (self.config.seed, "variance", self.data.name, report.round)
+            variance = predictive_variance(
+                model, self.data.train, self.own_anchors, self.config.precision.estimate, purpose, self.device
+            )
+        trained = {name: group for name, group in model.groups().items() if name in travelling}
+        for name, group in trained.items():
+            report.groups.append(
+                pb.GroupClaim(manifest=manifest_of(name, shapes_of(group)), examples=self._examples(name), variance=variance)
+            )
+        return {name: pack(group) for name, group in trained.items()}
+
+    def _examples(self, group: str) -> int:
+        """Training samples behind a group: those of its modality, or all."""
+        _, _, modality = group.partition(".")
+        return sum(len(samples) for m, samples in self.data.train.items() if not modality or m == modality)
+
+    def _describe_anchors(self, model: MultimodalModel, report: pb.Report) -> None:
+        for modality, anchors in self.own_anchors.items():
+            means_CD, mask_C = anchor_means(model, modality, anchors, len(self.anchors.concepts), self.device)
+            report.grams.append(pb.ModalityGram(modality=modality, gram=gram_to_wire(gram(means_CD).cpu(), mask_C.cpu())))
+
+
+def choose_device(name: str) -> torch.device:
+    """The device that a run config names; ``auto`` takes a GPU where there is one."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(name)
+
+
+def node_folder(run_folder: str, node_state: str, name: str) -> Path:
+    """Where a node keeps its private state of a run: under its own `state-folder`, else under the run folder (simulation)."""
+    return (Path(node_state) / Path(run_folder).name if node_state else Path(run_folder) / "nodes") / name

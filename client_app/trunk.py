@@ -1,0 +1,126 @@
+"""The shared trunk: a transformers encoder that takes embeddings, adapted by peft.
+
+Adapter after Eklund (arXiv 2601.17986), reconstructed: W = m * (W0 + s B A) / ||W0 + s B A||_row in DoRA's form,
+A with orthonormal rows from the run's seed and frozen, B trained and averaged, m trained and kept on the node.
+
+Legend: R rank, I inputs, O outputs of a linear layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import torch
+from peft import LoraConfig, get_peft_model
+from peft.tuners.lora import LoraLayer
+from torch import Tensor, nn
+from transformers import AutoModel, BertConfig, BertModel
+
+from concord.config import RunConfig
+from concord.errors import ConcordError
+from concord.functional.lowrank import orthonormal_rows
+from concord.seeding import generator_for, seeded
+
+ADAPTER = "default"
+TINY = "tiny"
+
+
+def build_trunk(config: RunConfig, base: Mapping[str, Tensor] | None = None) -> nn.Module:
+    """The trunk without adapters: the tiny one from the run's seed, or a pretrained one by name or path.
+
+    Args:
+        config: `model.trunk` names it.
+        base: weights that replace the initial ones (the server's warm-up), by parameter name.
+
+    Raises:
+        ConcordError: C103, when a pretrained trunk cannot be loaded or takes no `inputs_embeds`.
+    """
+    trunk = _tiny_trunk(config) if config.model.trunk == TINY else _pretrained_trunk(config.model.trunk)
+    if base is not None:
+        trunk.load_state_dict(dict(base))
+    return trunk
+
+
+def adapt_trunk(trunk: nn.Module, config: RunConfig, rank: int) -> nn.Module:
+    """Freezes the trunk and adds adapters of `rank`; with `adapter.kind` full, the trunk as it is, all trainable."""
+    if config.adapter.kind == "full":
+        return trunk
+    settings = LoraConfig(
+        r=rank,
+        lora_alpha=config.adapter.alpha * rank / config.adapter.rank,  # type: ignore[arg-type]  # s is one for all ranks
+        target_modules=adapter_targets(config.adapter.targets),
+        use_dora=config.adapter.kind == "dora",
+        lora_dropout=0.0,
+        bias="none",
+    )
+    adapted: nn.Module = get_peft_model(trunk, settings)  # type: ignore[arg-type]
+    for name, layer in lora_layers(adapted):
+        a_RI = layer.lora_A[ADAPTER].weight
+        shared_a_RI = orthonormal_rows(config.adapter.rank, a_RI.shape[1], generator_for(config.seed, "adapter", name))
+        a_RI.data.copy_(shared_a_RI[:rank])
+        a_RI.requires_grad_(config.adapter.train_a)
+    return adapted
+
+
+def adapter_targets(text: str) -> str | list[str]:
+    """peft's target_modules from a comma-separated list, or 'all-linear'."""
+    return text if text == "all-linear" else [part.strip() for part in text.split(",")]
+
+
+def lora_layers(trunk: nn.Module) -> Iterator[tuple[str, LoraLayer]]:
+    """The adapted linear layers by their name in the trunk, in order."""
+    for name, module in trunk.named_modules():
+        if isinstance(module, LoraLayer):
+            yield name.removeprefix("base_model.model."), module
+
+
+def shared_tensors(trunk: nn.Module) -> dict[str, nn.Parameter]:
+    """What of the trunk travels: B (and A, when it is trained) of each adapted layer, or every weight."""
+    layers = dict(lora_layers(trunk))
+    if not layers:
+        return dict(trunk.named_parameters())
+    shared: dict[str, nn.Parameter] = {}
+    for name, layer in layers.items():
+        a_RI = layer.lora_A[ADAPTER].weight
+        if a_RI.requires_grad:
+            shared[f"{name}.a"] = a_RI
+        shared[f"{name}.b"] = layer.lora_B[ADAPTER].weight
+    return shared
+
+
+def local_tensors(trunk: nn.Module) -> dict[str, nn.Parameter]:
+    """What of the trunk is trained but stays on the node: DoRA's magnitudes m [O]."""
+    return {
+        f"{name}.magnitude": layer.lora_magnitude_vector[ADAPTER].weight
+        for name, layer in lora_layers(trunk)
+        if ADAPTER in layer.lora_magnitude_vector
+    }
+
+
+def _tiny_trunk(config: RunConfig) -> nn.Module:
+    settings = BertConfig(
+        vocab_size=1,
+        hidden_size=config.model.width,
+        num_hidden_layers=config.model.layers,
+        num_attention_heads=config.model.attention_heads,
+        intermediate_size=2 * config.model.width,
+        max_position_embeddings=64,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        initializer_range=0.1,  # 0.02 is made for widths of several hundred
+    )
+    with seeded(config.seed, "trunk"):
+        return BertModel(settings, add_pooling_layer=False)
+
+
+def _pretrained_trunk(name: str) -> nn.Module:
+    try:
+        trunk: nn.Module = AutoModel.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        raise ConcordError("C103", f"model.trunk = {name!r} cannot be loaded: {error}", "name a transformers model or a local folder") from error
+    with torch.no_grad():
+        try:
+            trunk(inputs_embeds=torch.zeros(1, 2, trunk.config.hidden_size))
+        except (TypeError, ValueError, AttributeError) as error:
+            raise ConcordError("C103", f"model.trunk = {name!r} takes no token embeddings: {error}", "choose an encoder such as BERT") from error
+    return trunk

@@ -1,0 +1,141 @@
+"""Public anchor sets: C concepts in a fixed order, at least one public sample per concept and modality.
+
+Row i means the same concept everywhere; no sample of one modality is paired with one of another. The digest
+of the manifest travels with every message, so that parties with different anchors stop instead of averaging
+quantities that do not mean the same. On disk: a folder with ``manifest.json`` and ``<modality>.safetensors``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from concord.errors import ConcordError
+from concord.samples import Samples
+
+MANIFEST = "manifest.json"
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class AnchorSet:
+    """Anchors of one or more modalities.
+
+    Attributes:
+        concepts: names of the C concepts, in row order; concept i is class i.
+        modalities: per modality its samples; ``y`` holds the concept of each sample.
+    """
+
+    concepts: tuple[str, ...]
+    modalities: Mapping[str, Samples]
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """What identifies the set: concepts, and per modality the ids, concepts and a digest of the inputs."""
+        return {
+            "schema-version": SCHEMA_VERSION,
+            "concepts": list(self.concepts),
+            "modalities": {
+                name: {
+                    "ids": list(samples.ids),
+                    "concept": samples.y.tolist(),
+                    "shape": list(samples.x.shape),
+                    "dtype": str(samples.x.dtype).removeprefix("torch."),
+                    "sha256": _tensor_digest(samples.x),
+                }
+                for name, samples in sorted(self.modalities.items())
+            },
+        }
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the manifest, hexadecimal."""
+        text = json.dumps(self.manifest, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def of(self, modality: str) -> Samples:
+        """The anchors of one modality; ConcordError C302 if there are none."""
+        samples = self.modalities.get(modality)
+        if samples is None or not len(samples):
+            have = ", ".join(sorted(self.modalities)) or "none"
+            raise ConcordError(
+                "C302",
+                f"the anchor set {self.digest[:12]} has no anchors of modality {modality!r} (it has: {have})",
+                f"add at least one public {modality} sample per concept to the anchor set, or leave the modality out",
+            )
+        return samples
+
+    def mask(self, modality: str) -> Tensor:
+        """Concepts that have an anchor in `modality`, shape [C], bool."""
+        mask_C = torch.zeros(len(self.concepts), dtype=torch.bool)
+        mask_C[self.of(modality).y.unique()] = True
+        return mask_C
+
+
+def save_anchors(anchors: AnchorSet, folder: Path) -> None:
+    """Writes the set to `folder` (made if missing): the manifest and one safetensors file a modality."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, samples in anchors.modalities.items():
+        save_file({"x": samples.x.contiguous(), "y": samples.y}, folder / f"{name}.safetensors")
+    (folder / MANIFEST).write_text(json.dumps(anchors.manifest, indent=1) + "\n")
+
+
+def load_anchors(folder: Path) -> AnchorSet:
+    """Reads and checks a set written by `save_anchors`.
+
+    Raises:
+        ConcordError: C301, when a file is missing, malformed, or does not agree with the manifest.
+    """
+    manifest = _read_manifest(folder / MANIFEST)
+    try:
+        concepts = tuple(str(name) for name in manifest["concepts"])
+        modalities = {name: _read_modality(folder, name, entry, concepts) for name, entry in manifest["modalities"].items()}
+    except (KeyError, TypeError, ValueError) as error:
+        raise _unreadable(folder / MANIFEST, f"a field is missing or malformed: {error}") from error
+    anchors = AnchorSet(concepts, modalities)
+    if anchors.manifest != manifest:
+        changed = [m for m, entry in anchors.manifest["modalities"].items() if entry != manifest["modalities"].get(m)]
+        raise _unreadable(folder, f"the files do not agree with the manifest: {', '.join(changed) or 'header'}")
+    return anchors
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    try:
+        manifest = json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise _unreadable(path, "there is no such file") from error
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, str(error)) from error
+    if not isinstance(manifest, dict) or manifest.get("schema-version") != SCHEMA_VERSION:
+        raise _unreadable(path, f"not an anchor manifest of schema version {SCHEMA_VERSION}")
+    return manifest
+
+
+def _read_modality(folder: Path, name: str, entry: Mapping[str, Any], concepts: tuple[str, ...]) -> Samples:
+    path = folder / f"{Path(name).name}.safetensors"
+    try:
+        tensors = load_file(path)
+        samples = Samples(tensors["x"], tensors["y"], tuple(entry["ids"]))
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise _unreadable(path, str(error)) from error
+    if len(samples) and not 0 <= int(samples.y.min()) <= int(samples.y.max()) < len(concepts):
+        raise _unreadable(path, f"a concept index lies outside 0..{len(concepts) - 1}")
+    return samples
+
+
+def _unreadable(path: Path, why: str) -> ConcordError:
+    return ConcordError("C301", f"{path}: {why}", "build the anchor set again, or copy the folder from the party that made it")
+
+
+def _tensor_digest(x: Tensor) -> str:
+    return hashlib.sha256(x.contiguous().numpy().tobytes()).hexdigest()

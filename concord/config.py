@@ -1,0 +1,181 @@
+"""The run configuration: every key of ``[tool.flwr.app.config]`` and nothing else.
+
+Flower hands over a flat mapping of dotted keys to scalars and does not check the types of overrides; here they
+are checked. Keys are kebab-case in TOML and on the command line, snake_case in Python.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from concord.errors import ConcordError
+
+Scalar = str | int | float | bool
+Share = Annotated[float, Field(gt=0, le=1)]
+HeadScope = Literal["shared", "modality", "local"]
+NonNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(
+        alias_generator=lambda name: name.replace("_", "-"), populate_by_name=True, extra="forbid", frozen=True, strict=True
+    )
+
+
+class ModelConfig(Section):
+    trunk: str = Field("tiny", description="'tiny', or a transformers encoder by name or local path")
+    width: Count = Field(64, description="token width d of the tiny trunk")
+    layers: Count = Field(1, description="layers of the tiny trunk")
+    attention_heads: Count = Field(4, description="attention heads of the tiny trunk")
+    head: HeadScope = Field("shared", description="who shares a classification head")
+
+
+class AdapterConfig(Section):
+    kind: Literal["dora", "lora", "full"] = Field("dora", description="what is trained in the trunk")
+    rank: Count = Field(8, description="rank of the shared adapter")
+    rank_by_modality: str = Field("", description="smaller ranks for some nodes, as 'speech=4,word=2'")
+    alpha: Annotated[float, Field(gt=0)] = Field(8.0, description="adapter scale s = alpha / rank")
+    targets: str = Field("query,value", description="adapted layers of the trunk, or 'all-linear'")
+    train_a: bool = Field(False, description="train A too; needs aggregation.rule low-rank or mean")
+
+    def ranks(self) -> dict[str, int]:
+        """`rank_by_modality` as a mapping; ConcordError C102 where it cannot be read."""
+        ranks: dict[str, int] = {}
+        for part in filter(None, (p.strip() for p in self.rank_by_modality.split(","))):
+            modality, _, rank = part.partition("=")
+            if not rank.isdigit() or not 1 <= int(rank) <= self.rank:
+                raise ConcordError(
+                    "C102",
+                    f"adapter.rank-by-modality: {part!r}",
+                    f"write modality=rank with a rank from 1 to adapter.rank ({self.rank}), as 'speech=4,word=2'",
+                )
+            ranks[modality] = int(rank)
+        return ranks
+
+
+class WarmupConfig(Section):
+    steps: Annotated[int, Field(ge=0)] = Field(200, description="steps of the server on the public anchors; only the trunk is kept")
+    lr: NonNegative = Field(2e-3, description="learning rate of the warm-up")
+
+
+class AggregationConfig(Section):
+    rule: Literal["auto", "mean", "precision", "low-rank"] = Field("auto", description="how groups are averaged; auto = the method's own")
+    max_share: Share = Field(0.5, description="largest share of one node in a group (relaxed to 1/N when N nodes cannot meet it)")
+    norm_bound: Annotated[float, Field(gt=0)] = Field(100.0, description="largest L2 norm of a group's update before it is rejected")
+
+
+class PrecisionConfig(Section):
+    estimate: Literal["laplace", "mc-dropout", "fisher"] = Field("laplace", description="where the predictive variance comes from")
+
+
+class GeoLoraConfig(Section):
+    cka_weight: NonNegative = Field(1.0, description="weight of 1 - CKA(own Gram, consensus)")
+    hsic: Literal["biased", "unbiased"] = Field("biased", description="HSIC estimator in CKA")
+    consensus: Literal["uniform", "precision", "leave-own-out"] = Field("uniform", description="weights of the Gram consensus")
+    frame_weight: NonNegative = Field(4.0, description="weight of pinning the anchors to the frame of the consensus")
+    pseudo_labels: Literal["none", "anchors", "head"] = Field("anchors", description="targets of samples without a label")
+    pseudo_weight: NonNegative = Field(1.0, description="weight of the pseudo-label loss")
+    pseudo_share: Share = Field(0.6, description="share of the pseudo-labels of a class that round 1 keeps; the last keeps all")
+    prior: Literal["uniform", "none"] = Field("uniform", description="classes assumed even over all samples of a node, or not")
+    consistency: bool = Field(True, description="pseudo-labelled samples are learnt in strong views")
+
+
+class FedProtoConfig(Section):
+    weight: NonNegative = Field(1.0, description="weight of the distance to the class prototypes")
+
+
+class RunConfig(Section):
+    """One run. Every field has a default in pyproject.toml that equals the one here (tested)."""
+
+    method: str = Field("geolora", description="a name of `concord methods`")
+    suite: str = Field("demo", description="a name of `concord data list`")
+    scenario: str = Field("labelled", description="which labels nodes have, see docs/methods.md")
+    data: str = Field("", description="folder with the data packs")
+    anchors: str = Field("", description="folder of a public anchor set; empty: the suite's own, drawn by seed")
+    run_folder: str = Field("", description="where the run is written; empty: by run id under ~/.concord/runs")
+    resume: bool = Field(False, description="continue the run in run-folder after its last finished round")
+    seed: Annotated[int, Field(ge=0)] = Field(0, description="seed of splits, initial weights and batches")
+    rounds: Count = Field(10, description="rounds in all")
+    local_steps: Count = Field(20, description="optimiser steps of a node and round")
+    batch_size: Count = Field(32, description="samples of a step")
+    lr: Annotated[float, Field(gt=0)] = Field(3e-3, description="learning rate of AdamW")
+    weight_decay: NonNegative = Field(0.0, description="weight decay of AdamW")
+    clip_norm: Annotated[float, Field(gt=0)] = Field(1.0, description="largest norm of a gradient")
+    anchor_supervision: bool = Field(True, description="nodes learn from the labelled public anchors of their modality")
+    augment: bool = Field(True, description="random views of training samples")
+    min_replies: Count = Field(1, description="good replies that a round needs to count")
+    min_nodes: Count = Field(1, description="nodes that must be connected before round 1")
+    round_timeout: Annotated[float, Field(gt=0)] = Field(600.0, description="seconds until a round goes on without the silent nodes")
+    share_test_embeddings: bool = Field(False, description="nodes send embeddings of test samples, for the retrieval figures")
+    device: str = Field("auto", description="auto, cpu or cuda")
+    model: ModelConfig = ModelConfig()
+    adapter: AdapterConfig = AdapterConfig()
+    warmup: WarmupConfig = WarmupConfig()
+    aggregation: AggregationConfig = AggregationConfig()
+    precision: PrecisionConfig = PrecisionConfig()
+    geolora: GeoLoraConfig = GeoLoraConfig()
+    fedproto: FedProtoConfig = FedProtoConfig()
+
+    @property
+    def head_scope(self) -> HeadScope:
+        """Who shares a head; the scenario ``local-heads`` keeps all of them at home."""
+        return "local" if self.scenario == "local-heads" else self.model.head
+
+    def rank_of(self, modalities: Iterable[str]) -> int:
+        """Adapter rank of a node that holds `modalities`: the smallest that any of them asks for."""
+        return min([self.adapter.rank, *(r for m, r in self.adapter.ranks().items() if m in set(modalities))])
+
+    def flat(self) -> dict[str, Scalar]:
+        """The configuration as Flower's flat mapping of dotted kebab-case keys."""
+        return dict(_flatten(self.model_dump(by_alias=True)))
+
+
+@cache
+def known_keys() -> tuple[str, ...]:
+    """All dotted keys, in the order of declaration."""
+    return tuple(RunConfig().flat())
+
+
+def parse_config(flat: Mapping[str, Any]) -> RunConfig:
+    """Checks a flat run config.
+
+    Raises:
+        ConcordError: C101 for an unknown key (with the nearest known ones), C102 for a wrong type or value.
+    """
+    for key in flat:
+        if key not in known_keys():
+            near = difflib.get_close_matches(key, known_keys(), n=3, cutoff=0.5)
+            raise ConcordError("C101", f"no key {key!r}", f"did you mean {' or '.join(near)}?" if near else "see `concord config` for all keys")
+    nested: dict[str, Any] = {}
+    for key, value in flat.items():
+        *path, leaf = key.split(".")
+        section = nested
+        for part in path:
+            section = section.setdefault(part, {})
+        section[leaf] = value
+    try:
+        return RunConfig.model_validate(nested)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise ConcordError("C102", f"{key} = {first['input']!r}: {first['msg']}", f"change {key}; `concord config` shows type and default") from error
+
+
+def default_run_folder(run_id: int) -> str:
+    """Where a run is written that names no folder: ``$CONCORD_RUNS`` or ``~/.concord/runs``, by Flower's run id."""
+    return str(Path(os.environ.get("CONCORD_RUNS", Path.home() / ".concord" / "runs")) / str(run_id))
+
+
+def _flatten(nested: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Scalar]]:
+    flat: list[tuple[str, Scalar]] = []
+    for key, value in nested.items():
+        flat += _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else [(prefix + key, value)]
+    return flat

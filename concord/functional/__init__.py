@@ -1,0 +1,1 @@
+"""The mathematics of Concord: pure, typed tensor functions that know neither Flower nor files."""

@@ -1,0 +1,135 @@
+"""The layout of ``runs/<id>/``, and writing to it so that a crash at any moment leaves every file whole.
+
+``metrics.jsonl`` is one JSON object a line, appended by the server while it runs and read by the command line and
+the report. Every line has a ``scope``: ``run`` (event, message), ``round``, ``modality``, ``node``, ``rejection`` or
+``cka``; all but ``run`` carry the ``round`` they belong to. Figures that are not finite are written as ``null``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from concord.config import RunConfig
+from concord.errors import ConcordError
+
+Line = dict[str, Any]
+
+
+class RunFolder:
+    """One run on disk.
+
+    Attributes:
+        path: the folder; ``config``, ``metrics``, ``result``, ``report``, ``log`` and ``superlink_log`` are files in it,
+            ``checkpoint``, ``model`` and ``nodes`` (private state of simulated nodes) folders.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.config = self.path / "config.json"
+        self.metrics = self.path / "metrics.jsonl"
+        self.result = self.path / "result.json"
+        self.report = self.path / "report.html"
+        self.log = self.path / "log.txt"
+        self.superlink_log = self.path / "superlink.txt"
+        self.checkpoint = self.path / "checkpoint"
+        self.model = self.path / "model"
+        self.nodes = self.path / "nodes"
+
+    def prepare(self, config: RunConfig) -> None:
+        """Makes the folder ready for a run with `config`, and writes the configuration into it.
+
+        Both the command line and the server call this: the second call finds what the first one wrote.
+
+        Raises:
+            ConcordError: C405, when the folder cannot be written, or holds the metrics of another run and
+                ``config.resume`` is not set.
+        """
+        if self.metrics.exists() and not config.resume:
+            hint = f"continue it with `concord run --resume {self.path}`, or choose another folder"
+            raise ConcordError("C405", f"{self.path} already holds a run", hint)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self.write_config(config)
+        except OSError as error:
+            raise ConcordError("C405", f"{self.path}: {error}", "choose a folder that you may write to") from error
+
+    def write_config(self, config: RunConfig) -> None:
+        atomic_write(self.config, json.dumps(config.flat(), indent=1) + "\n")
+
+    def read_config(self) -> dict[str, Any]:
+        """The flat configuration as it was written, not checked again; ConcordError C405 when there is none."""
+        try:
+            flat = json.loads(self.config.read_bytes())
+        except (OSError, ValueError) as error:
+            raise ConcordError("C405", f"{self.config}: {error}", "name the folder of a run") from error
+        if not isinstance(flat, dict):
+            raise ConcordError("C405", f"{self.config}: not a JSON object", "name the folder of a run")
+        return flat
+
+    def append_metrics(self, line: Mapping[str, Any]) -> None:
+        """Adds one line. A folder that is resumed is truncated first, so that no line is added to a torn one."""
+        with self.metrics.open("a", encoding="utf-8") as file:
+            file.write(_to_json(line))
+
+    def read_metrics(self) -> list[Line]:
+        """All whole lines; a line that a crash tore is left out, and so is anything that is not an object."""
+        try:
+            text = self.metrics.read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return []
+        return list(_parse(text.split("\n")))
+
+    def truncate_metrics(self, after_round: int) -> None:
+        """Drops, in one step, the lines of rounds later than `after_round` and a torn last line."""
+        kept = (line for line in self.read_metrics() if line.get("round", 0) <= after_round)
+        atomic_write(self.metrics, "".join(map(_to_json, kept)))
+
+
+def atomic_write(path: Path, content: bytes | str) -> None:
+    """Replaces the file at `path` (its folder is made if missing): after a crash it is the old one or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _to_json(line: Mapping[str, Any]) -> str:
+    return json.dumps(_finite(line), allow_nan=False, separators=(",", ":")) + "\n"
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _parse(lines: Iterable[str]) -> Iterable[Line]:
+    for text in lines:
+        try:
+            line = json.loads(text)
+        except ValueError:
+            continue
+        if isinstance(line, dict):
+            yield line

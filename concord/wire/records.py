@@ -1,0 +1,55 @@
+"""How messages and groups ride in a Flower RecordDict: one ConfigRecord with the message, one ArrayRecord of groups."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+
+import numpy as np
+from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
+from google.protobuf.message import Message
+from numpy.typing import NDArray
+
+from concord.wire.messages import M, WireError, decode, encode
+
+MESSAGE, ARRAYS, PROTOBUF = "concord", "groups", "protobuf"
+NUMPY = "numpy.ndarray"
+
+
+def to_record(message: Message, arrays: Mapping[str, NDArray[np.float32]] | None = None) -> RecordDict:
+    """A record with the message and one array a group."""
+    record = RecordDict({MESSAGE: ConfigRecord({PROTOBUF: encode(message)})})
+    if arrays:
+        record[ARRAYS] = ArrayRecord({name: Array(array) for name, array in arrays.items()})
+    return record
+
+
+def message_from_record(kind: type[M], record: RecordDict) -> M:
+    """The message in a record; WireError where there is none or it cannot be decoded."""
+    config = record.config_records.get(MESSAGE)
+    data = config.get(PROTOBUF) if config is not None else None
+    if not isinstance(data, bytes):
+        raise WireError(f"a record without a {kind.DESCRIPTOR.name}")
+    return decode(kind, data)
+
+
+def arrays_from_record(record: RecordDict) -> dict[str, NDArray[np.float32]]:
+    """The flat arrays in a record by group; WireError where one is no plain NumPy array (never unpickled)."""
+    arrays = record.array_records.get(ARRAYS, {})
+    return {name: _read_array(name, array) for name, array in arrays.items()}
+
+
+def record_bytes(record: RecordDict) -> int:
+    """Payload of a record in bytes: messages and arrays, without Flower's envelope."""
+    messages = sum(len(v) for config in record.config_records.values() for v in config.values() if isinstance(v, bytes))
+    return messages + sum(len(array.data) for arrays in record.array_records.values() for array in arrays.values())
+
+
+def _read_array(name: str, array: Array) -> NDArray[np.float32]:
+    try:
+        if array.stype != NUMPY:
+            raise ValueError(f"serialised as {array.stype!r}")
+        value = np.load(io.BytesIO(array.data), allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise WireError(f"group {name!r} is no NumPy array: {error}") from error
+    return np.asarray(value)

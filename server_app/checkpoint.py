@@ -1,0 +1,67 @@
+"""A checkpoint after every round: model groups, trunk base, what is agreed on, and the round. Written atomically.
+
+Nothing of it is random: every draw of a run is derived from its seed and round (see concord.seeding), so the
+round is the whole state of the random numbers.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from concord.errors import ConcordError
+from concord.run_folder import atomic_write
+from strategies.consensus import Consensus
+from strategies.strategy import GlobalState
+
+FILE = "state.safetensors"
+GROUP, BASE, AGREED = "group", "base", "agreed"
+
+
+def save_checkpoint(folder: Path, state: GlobalState, consensus: Consensus) -> None:
+    """Replaces the checkpoint in `folder`; a crash at any moment leaves the old or the new one whole."""
+    tensors = {f"{GROUP}|{g}|{name}": t for g, group in state.groups.items() for name, t in group.items()}
+    tensors |= {f"{BASE}|{name}": t for name, t in state.base.items()}
+    tensors |= {f"{AGREED}|{name}": t for name, t in consensus.state().items()}
+    about = {"round": state.round_, "base-digest": state.base_digest, "groups": list(state.groups)}
+    folder.mkdir(parents=True, exist_ok=True)
+    contiguous = {name: t.detach().clone(memory_format=torch.contiguous_format) for name, t in tensors.items()}
+    atomic_write(folder / FILE, save(contiguous, metadata={"concord": json.dumps(about)}))
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Whether there is a checkpoint."""
+    return (folder / FILE).exists()
+
+
+def load_checkpoint(folder: Path, consensus: Consensus) -> GlobalState:
+    """Reads the checkpoint in `folder` and gives `consensus` its part.
+
+    Raises:
+        ConcordError: C402, when there is none or it cannot be read.
+    """
+    path = folder / FILE
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = json.loads(file.metadata()["concord"])
+            tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        groups: dict[str, dict[str, Tensor]] = {name: {} for name in about["groups"]}
+        base: dict[str, Tensor] = {}
+        agreed: dict[str, Tensor] = {}
+        for key in sorted(tensors):
+            kind, _, name = key.partition("|")
+            if kind == GROUP:
+                group, _, tensor = name.partition("|")
+                groups[group][tensor] = tensors[key]
+            else:
+                {BASE: base, AGREED: agreed}[kind][name] = tensors[key]
+        state = GlobalState(groups, base, about["base-digest"], int(about["round"]))
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise ConcordError("C402", f"{path}: {error}", "start the run again without resuming") from error
+    consensus.load(agreed)
+    return state

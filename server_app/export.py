@@ -1,0 +1,51 @@
+"""The model folder of a run: safetensors and JSON only.
+
+``trunk/`` and ``adapter/`` load with plain transformers and peft; tokenisers and heads lie beside them, and the anchors
+that make embeddings of different modalities comparable.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from peft import PeftModel
+from safetensors.torch import save_file
+from torch import nn
+
+from client_app.model import MultimodalModel
+from client_app.trunk import build_trunk
+from concord.anchors import AnchorSet, save_anchors
+from concord.config import RunConfig
+from concord.run_folder import atomic_write
+from strategies.strategy import GlobalState
+
+
+def export_model(folder: Path, config: RunConfig, anchors: AnchorSet, state: GlobalState) -> None:
+    """Writes the global model to `folder` (made if missing)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model = MultimodalModel(config, sorted(anchors.modalities), len(anchors.concepts), base=state.base or None)
+    model.load_groups({name: group for name, group in state.groups.items() if name in model.groups()})
+    trunk = model.trunk
+    if isinstance(trunk, PeftModel):
+        build_trunk(config, state.base or None).save_pretrained(folder / "trunk")  # type: ignore[operator]
+        trunk.save_pretrained(str(folder / "adapter"))
+    else:
+        trunk.save_pretrained(folder / "trunk")  # type: ignore[operator]
+    for part, modules in (("tokenisers", model.tokenisers), ("heads", model.heads)):
+        save_file(_tensors(modules), folder / f"{part}.safetensors")
+    save_anchors(anchors, folder / "anchors")
+    about = {
+        "schema-version": 1,
+        "modalities": list(model.modalities),
+        "concepts": list(anchors.concepts),
+        "anchors": anchors.digest,
+        "heads-are-trained": any(name.partition(".")[0] == "head" for name in state.groups) and config.head_scope != "local",
+        "config": config.flat(),
+    }
+    atomic_write(folder / "model.json", json.dumps(about, indent=1) + "\n")
+
+
+def _tensors(modules: nn.ModuleDict) -> dict[str, torch.Tensor]:
+    return {name: tensor.detach().contiguous() for name, tensor in modules.state_dict().items()}

@@ -1,0 +1,115 @@
+"""The lines of ``metrics.jsonl`` that a round gives: pure functions from its outcome to JSON objects."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from concord.config import RunConfig
+from concord.functional.gram import consensus
+from concord.wire.messages import gram_from_wire
+from concord.wire.v1 import federation_pb2 as pb
+from server_app.results import cka_table
+from strategies.strategy import Outcome
+
+Line = dict[str, Any]
+
+
+def outcome_lines(outcome: Outcome, config: RunConfig, round_: int, seconds: float, concepts: int) -> list[Line]:
+    """All lines of one round; the evaluation in them is of the model that came in to the round."""
+    reports = [accepted.report for accepted in outcome.accepted]
+    return [
+        *({"scope": "rejection", "round": round_, "node": r.node, "reason": str(r.reason), "detail": r.detail} for r in outcome.rejections),
+        *_node_lines(reports, round_, outcome),
+        *_modality_lines(reports, round_),
+        *_weight_lines(outcome, round_),
+        *_cka_lines(reports, round_, concepts, config),
+        {
+            "scope": "round",
+            "round": round_,
+            "rounds": config.rounds,
+            "seconds": seconds,
+            "bytes-up": sum(outcome.bytes_up.values()),
+            "bytes-down": sum(outcome.bytes_down.values()),
+            "asked": len(outcome.asked),
+            "replies": len(outcome.accepted),
+            "rejected": len(outcome.rejections),
+            "kept-old-model": outcome.kept_old_model,
+            "losses": _mean_losses(reports),
+        },
+    ]
+
+
+def modality_grams(reports: Iterable[pb.Report], concepts: int) -> dict[str, tuple[Tensor, Tensor]]:
+    """One Gram [C, C] and mask [C] a modality: the mean over its nodes of their normalised, centred Grams."""
+    by_modality: dict[str, list[tuple[Tensor, Tensor]]] = defaultdict(list)
+    for report in reports:
+        for entry in report.grams:
+            by_modality[entry.modality].append(gram_from_wire(entry.gram, concepts))
+    return {m: consensus(grams, torch.full((len(grams),), 1 / len(grams))) for m, grams in sorted(by_modality.items())}
+
+
+def _node_lines(reports: list[pb.Report], round_: int, outcome: Outcome) -> list[Line]:
+    return [
+        {
+            "scope": "node",
+            "round": round_,
+            "node": report.node,
+            "modality": e.modality,
+            "split": e.split,
+            "accuracy": e.correct / e.examples,
+            "examples": e.examples,
+            "seconds": report.seconds,
+            "bytes-up": outcome.bytes_up.get(report.node, 0),
+            "bytes-down": outcome.bytes_down.get(report.node, 0),
+        }
+        for report in reports
+        for e in report.evaluations
+        if e.examples
+    ]
+
+
+def _modality_lines(reports: list[pb.Report], round_: int) -> list[Line]:
+    sums: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
+    for report in reports:
+        for e in report.evaluations:
+            entry = sums[e.split, e.modality]
+            entry[0], entry[1], entry[2] = entry[0] + e.correct, entry[1] + e.examples, entry[2] + e.loss_sum
+    return [
+        {
+            "scope": "modality",
+            "round": round_,
+            "modality": modality,
+            "split": split,
+            "accuracy": correct / examples,
+            "loss": loss / examples,
+            "examples": int(examples),
+        }
+        for (split, modality), (correct, examples, loss) in sorted(sums.items())
+        if examples
+    ]
+
+
+def _weight_lines(outcome: Outcome, round_: int) -> list[Line]:
+    return [
+        {"scope": "weight", "round": round_, "group": group, "node": node, "share": share}
+        for group, shares in outcome.shares.items()
+        for node, share in shares.items()
+    ]
+
+
+def _cka_lines(reports: list[pb.Report], round_: int, concepts: int, config: RunConfig) -> list[Line]:
+    table = cka_table(modality_grams(reports, concepts), config.geolora.hsic)
+    return [{"scope": "cka", "round": round_, "pair": pair, "cka": value} for pair, value in table.items()]
+
+
+def _mean_losses(reports: list[pb.Report]) -> Mapping[str, float]:
+    values: dict[str, list[float]] = defaultdict(list)
+    for report in reports:
+        for name, value in report.losses.items():
+            values[name].append(value)
+    return {name: sum(v) / len(v) for name, v in sorted(values.items())}

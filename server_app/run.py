@@ -1,0 +1,150 @@
+"""A run: warm-up or resume, the rounds, the final evaluation, and everything it leaves in its folder."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flwr.app import ArrayRecord, ConfigRecord
+from flwr.serverapp import Grid
+from torch import Tensor
+
+from client_app.data.federation import build_federation
+from client_app.model import MultimodalModel
+from concord.anchors import AnchorSet, load_anchors
+from concord.config import RunConfig
+from concord.errors import ConcordError
+from concord.run_folder import RunFolder
+from concord.wire.groups import pack
+from server_app.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
+from server_app.evaluation import final_result
+from server_app.export import export_model
+from server_app.lines import outcome_lines
+from server_app.report import write_report
+from server_app.results import Result, save_result
+from server_app.warmup import warm_up
+from strategies.exchange import exchange
+from strategies.registry import METHODS, check_method
+from strategies.strategy import ConcordStrategy, GlobalState
+
+NODE_POLL = 0.2  # seconds between looks for nodes that are still to connect
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run on a grid: the strategy and the folder that it writes to."""
+
+    config: RunConfig
+    anchors: AnchorSet
+    strategy: ConcordStrategy
+    folder: RunFolder
+    grid: Grid
+
+    def rounds(self) -> Result:
+        """Does all rounds that are not done yet and the final evaluation; writes result, report and model."""
+        self.wait_for_nodes()
+        for round_ in range(self.strategy.state.round_ + 1, self.config.rounds + 1):
+            self.train_round(round_)
+        result = self.evaluate()
+        save_result(self.folder.path, result)
+        export_model(self.folder.model, self.config, self.anchors, self.strategy.state)
+        self.folder.append_metrics({"scope": "run", "event": "finished", "message": ""})
+        write_report(self.folder.path)
+        return result
+
+    def wait_for_nodes(self) -> None:
+        """Waits until `min-nodes` have connected and takes their census.
+
+        Raises:
+            ConcordError: C401, when fewer than `min-nodes` can take part; it names each refusal.
+        """
+        deadline = time.monotonic() + self.config.round_timeout
+        while len(list(self.grid.get_node_ids())) < self.config.min_nodes and time.monotonic() < deadline:
+            time.sleep(NODE_POLL)
+        self.strategy.take_census(self.grid)
+        refused = self.strategy.refused.values()
+        self._append([{"scope": "rejection", "round": 0, "node": r.node, "reason": str(r.reason), "detail": r.detail} for r in refused])
+        if len(self.strategy.census) < self.config.min_nodes:
+            why = "; ".join(f"{r.node} refused ({r.reason}): {r.detail}" for r in refused) or "no node was refused"
+            raise ConcordError(
+                "C401",
+                f"{len(self.strategy.census)} nodes can take part, min-nodes is {self.config.min_nodes}. {why}",
+                "mend the nodes that were refused, start more, or lower min-nodes",
+            )
+
+    def train_round(self, round_: int) -> None:
+        """One round: ask, collect, check, average, write down, checkpoint."""
+        started = time.monotonic()
+        messages = self.strategy.configure_train(round_, ArrayRecord(), ConfigRecord(), self.grid)
+        outcome = self.strategy.aggregate(round_, exchange(self.grid, messages, self.config.round_timeout))
+        seconds = time.monotonic() - started
+        self._append(outcome_lines(outcome, self.config, round_, seconds, len(self.anchors.concepts)))
+        save_checkpoint(self.folder.checkpoint, self.strategy.state, self.strategy.consensus)
+
+    def evaluate(self) -> Result:
+        """The evaluate-only phase, and the final figures."""
+        started = time.monotonic()
+        last = self.config.rounds + 1
+        messages = self.strategy.configure_final(last, self.grid)
+        outcome = self.strategy.conclude(exchange(self.grid, messages, self.config.round_timeout))
+        self._append(outcome_lines(outcome, self.config, last, time.monotonic() - started, len(self.anchors.concepts)))
+        reports = [accepted.report for accepted in outcome.accepted]
+        return final_result(self.config, self.anchors, self.strategy.census.values(), self.folder.read_metrics(), reports)
+
+    def _append(self, lines: list[dict[str, Any]]) -> None:
+        for line in lines:
+            self.folder.append_metrics(line)
+
+
+def open_run(config: RunConfig, grid: Grid) -> Run:
+    """Prepares a run: checks settings, makes or finds its folder, warms the trunk up or takes up the checkpoint.
+
+    Raises:
+        ConcordError: before any training starts, when settings, data, anchors or the folder are not as they must be.
+    """
+    check_method(config)
+    anchors = run_anchors(config)
+    folder = RunFolder(config.run_folder)
+    folder.prepare(config)
+    state = GlobalState({}) if config.resume else initial_state(config, anchors)
+    width = trunk_width(config)
+    strategy = METHODS[config.method].strategy(config, anchors, state, width)
+    if config.resume:
+        if not has_checkpoint(folder.checkpoint):
+            raise ConcordError("C402", f"{folder.path} has no checkpoint", "start the run again without resuming")
+        strategy.state = load_checkpoint(folder.checkpoint, strategy.consensus)
+        folder.truncate_metrics(strategy.state.round_)
+    message = f"resumed after round {strategy.state.round_}" if config.resume else ""
+    folder.append_metrics({"scope": "run", "event": "started", "message": message})
+    return Run(config, anchors, strategy, folder, grid)
+
+
+def run_anchors(config: RunConfig) -> AnchorSet:
+    """The run's public anchors: the folder that is named, or the suite's own, drawn by seed."""
+    if config.anchors:
+        return load_anchors(Path(config.anchors))
+    data = Path(config.data) if config.data else None
+    return build_federation(config.suite, data, config.seed, config.scenario).anchors
+
+
+def initial_state(config: RunConfig, anchors: AnchorSet) -> GlobalState:
+    """The model before round 1: initial weights from the seed, and the trunk base after warm-up."""
+    base = warm_up(config, anchors)
+    model = MultimodalModel(config, sorted(anchors.modalities), len(anchors.concepts), base=base or None)
+    groups = {name: {key: p.detach().clone() for key, p in group.items()} for name, group in model.groups().items()}
+    if config.adapter.kind == "full":
+        return GlobalState(groups)
+    return GlobalState(groups, base, _digest(base) if base else "")
+
+
+def trunk_width(config: RunConfig) -> int:
+    """Width of the shared space."""
+    return int(MultimodalModel(config, (), 1).trunk.config.hidden_size)  # type: ignore[union-attr, arg-type]
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    return hashlib.sha256(pack(tensors).tobytes()).hexdigest()

@@ -1,0 +1,63 @@
+"""Methods by name, server side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from concord.anchors import AnchorSet
+from concord.config import RunConfig
+from concord.errors import ConcordError
+from strategies import fedavg, geolora
+from strategies.fedavg import FedAvg
+from strategies.fedproto import FedProto
+from strategies.geolora import GeoLora
+from strategies.local import Local
+from strategies.rules import RuleName, check_rule
+from strategies.strategy import ConcordStrategy, GlobalState
+
+
+class StrategyFactory(Protocol):
+    """What makes a strategy: the constructor of a method's class."""
+
+    def __call__(self, config: RunConfig, anchors: AnchorSet, state: GlobalState, width: int) -> ConcordStrategy: ...
+
+
+@dataclass(frozen=True)
+class MethodEntry:
+    """One method.
+
+    Attributes:
+        summary: one line for people.
+        strategy: its strategy.
+        rule: its own averaging rule; None when it averages nothing.
+        pooled: one node holds all data (the upper bound).
+    """
+
+    summary: str
+    strategy: StrategyFactory
+    rule: RuleName | None
+    pooled: bool = False
+
+
+METHODS: dict[str, MethodEntry] = {
+    "geolora": MethodEntry("Gram consensus of public anchors, low-rank updates, precision weights", GeoLora, geolora.DEFAULT_RULE),
+    "fedavg": MethodEntry("averages every group over the nodes that hold it", FedAvg, fedavg.DEFAULT_RULE),
+    "fedproto": MethodEntry("exchanges class prototypes, keeps models at home", FedProto, None),
+    "local": MethodEntry("no exchange: each node learns from its own data", Local, None),
+    "anchors-only": MethodEntry("no exchange: each node learns from its public anchors alone", Local, None),
+    "centralised": MethodEntry("all data in one place: the upper bound", FedAvg, fedavg.DEFAULT_RULE, pooled=True),
+}
+
+
+def check_method(config: RunConfig) -> MethodEntry:
+    """The entry of a run's method, after checking that its settings fit together.
+
+    Raises:
+        ConcordError: C103 for an unknown method or an averaging rule that makes no sense for it.
+    """
+    entry = METHODS.get(config.method)
+    if entry is None:
+        raise ConcordError("C103", f"no method {config.method!r}", f"choose one of: {', '.join(METHODS)}")
+    check_rule(config, entry.rule or "mean", averages=entry.rule is not None and not entry.pooled)
+    return entry

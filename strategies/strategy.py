@@ -1,0 +1,274 @@
+"""The strategy that every method is put together from: plan, validation, rule and consensus, in this order.
+
+A round is one message a node: the node evaluates the model that came in, then trains, and replies with both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from logging import INFO, WARNING
+
+import torch
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
+from flwr.common import log
+from flwr.serverapp import Grid
+from flwr.serverapp.strategy import Strategy
+from torch import Tensor
+
+from concord.anchors import AnchorSet
+from concord.config import RunConfig
+from concord.wire.groups import manifest_of, pack, shapes_of
+from concord.wire.messages import SCHEMA_VERSION, WireError
+from concord.wire.records import message_from_record, record_bytes, to_record
+from concord.wire.v1 import federation_pb2 as pb
+from strategies.consensus import Consensus
+from strategies.exchange import exchange
+from strategies.plan import Plan
+from strategies.rank import at_rank
+from strategies.rules import Rule, Update
+from strategies.validation import Accepted, Expectation, Reason, Rejected, Rejection, check_census, read_reply
+
+BASE = "base"
+
+
+@dataclass
+class GlobalState:
+    """What the server knows of the model: the groups, the trunk base they belong to, and the last finished round."""
+
+    groups: dict[str, dict[str, Tensor]]
+    base: dict[str, Tensor] = field(default_factory=dict)
+    base_digest: str = ""
+    round_: int = 0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one round.
+
+    Attributes:
+        asked: names of the nodes that were asked.
+        accepted: the replies that count.
+        rejections: those that do not, with the reason.
+        shares: per group, the share of each node in the average.
+        kept_old_model: too few good replies, so nothing was averaged.
+        bytes_down, bytes_up: payload per node.
+    """
+
+    asked: tuple[str, ...]
+    accepted: tuple[Accepted, ...]
+    rejections: tuple[Rejection, ...]
+    shares: Mapping[str, Mapping[str, float]]
+    kept_old_model: bool
+    bytes_down: Mapping[str, int]
+    bytes_up: Mapping[str, int]
+
+
+class ConcordStrategy(Strategy):
+    """Orders the parts of a method; the mathematics is in them.
+
+    Args:
+        config: the run.
+        anchors: the run's public anchors.
+        state: the model to start from.
+        plan: who is asked for which groups.
+        rule: how a group is averaged; None for methods that average nothing.
+        consensus: what else is agreed on.
+    """
+
+    def __init__(
+        self, config: RunConfig, anchors: AnchorSet, state: GlobalState, *, plan: Plan, rule: Rule | None, consensus: Consensus
+    ) -> None:
+        self.config, self.anchors, self.state = config, anchors, state
+        self.plan, self.rule, self.consensus = plan, rule, consensus
+        self.census: dict[int, pb.Census] = {}
+        self.refused: dict[int, Rejection] = {}
+        self.outcome: Outcome | None = None
+        self._with_base: set[int] = set()
+        self._expected: dict[int, Expectation] = {}
+        self._bytes_down: dict[int, int] = {}
+
+    @property
+    def needs_variance(self) -> bool:
+        """Whether nodes are asked for their predictive variance."""
+        return self.consensus.needs_variance or (self.rule is not None and self.rule.needs_variance)
+
+    def take_census(self, grid: Grid) -> None:
+        """Asks nodes that are new for what they have; those that cannot take part are refused with a reason."""
+        new = [node_id for node_id in grid.get_node_ids() if node_id not in self.census and node_id not in self.refused]
+        if not new:
+            return
+        timeout = self.config.round_timeout
+        messages = [
+            Message(RecordDict(), dst_node_id=node_id, message_type=f"{MessageType.QUERY}.census", ttl=timeout) for node_id in new
+        ]
+        replies = exchange(grid, messages, timeout)
+        for node_id in new:  # not in the order of arrival, which is no order
+            try:
+                census = _read_census(replies.get(node_id))
+                check_census(census, self.anchors, self.census, node_id)
+            except Rejected as rejected:
+                name = _name_of(replies.get(node_id)) or f"node {node_id}"
+                self.refused[node_id] = Rejection(name, rejected.reason, rejected.detail)
+                log(WARNING, "refused %s: %s: %s", name, rejected.reason, rejected.detail)
+            else:
+                self.census[node_id] = census
+        self.census = dict(sorted(self.census.items(), key=lambda item: item[1].node))
+
+    def configure_train(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> list[Message]:
+        """Messages of a training round. The model is the strategy's own state; `arrays` and `config` are not read."""
+        self.take_census(grid)
+        present = set(grid.get_node_ids())
+        return self._instruct(server_round, pb.PHASE_TRAIN, [n for n in self.census if n in present])
+
+    def configure_evaluate(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> list[Message]:
+        """No messages: a training round evaluates what comes in. See `configure_final`."""
+        return []
+
+    def configure_final(self, server_round: int, grid: Grid) -> list[Message]:
+        """Messages of the evaluate-only phase that ends a run."""
+        present = set(grid.get_node_ids())
+        return self._instruct(server_round, pb.PHASE_EVALUATE, [n for n in self.census if n in present])
+
+    def aggregate_train(self, server_round: int, replies: Iterable[Message]) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """Averages replies as Flower hands them over; see `aggregate`."""
+        outcome = self.aggregate(server_round, {reply.metadata.src_node_id: reply for reply in replies})
+        return (None if outcome.kept_old_model else self.arrays()), MetricRecord({"replies": len(outcome.accepted)})
+
+    def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
+        """Nothing: there are no separate evaluation rounds."""
+        return None
+
+    def aggregate(self, server_round: int, replies: Mapping[int, Message]) -> Outcome:
+        """Checks the replies of a training round and averages each group over those who sent it."""
+        accepted, rejections = self.check(replies)
+        enough = len(accepted) >= self.config.min_replies
+        shares: dict[str, dict[str, float]] = {}
+        if enough:
+            self.state.groups, shares = self._average(accepted)
+            self.consensus.update([a.report for a in accepted])
+        else:
+            log(WARNING, "round %d: %d good replies, %d needed: the old model stays", server_round, len(accepted), self.config.min_replies)
+        self.state.round_ = server_round
+        self.outcome = self._outcome(accepted, rejections, replies, shares, kept_old_model=not enough)
+        return self.outcome
+
+    def check(self, replies: Mapping[int, Message]) -> tuple[list[Accepted], list[Rejection]]:
+        """Sorts the replies of the nodes that were asked into good ones and rejections, ordered by name."""
+        accepted: list[Accepted] = []
+        rejections: list[Rejection] = []
+        for node_id, expected in self._expected.items():
+            try:
+                if node_id not in replies:
+                    raise Rejected(Reason.NO_REPLY, f"nothing within {self.config.round_timeout:.0f} s")
+                accepted.append(read_reply(replies[node_id], expected))
+                self._with_base.add(node_id)
+            except Rejected as rejected:
+                rejections.append(Rejection(expected.census.node, rejected.reason, rejected.detail))
+                log(WARNING, "left out %s: %s: %s", expected.census.node, rejected.reason, rejected.detail)
+                self._with_base.discard(node_id)
+        return accepted, rejections
+
+    def conclude(self, replies: Mapping[int, Message]) -> Outcome:
+        """Checks the replies of the evaluate-only phase."""
+        accepted, rejections = self.check(replies)
+        self.outcome = self._outcome(accepted, rejections, replies, {}, kept_old_model=False)
+        return self.outcome
+
+    def arrays(self) -> ArrayRecord:
+        """All groups, one flat array each."""
+        return ArrayRecord({name: Array(pack(group)) for name, group in self.state.groups.items()})
+
+    def summary(self) -> None:
+        """Logs what the strategy is made of."""
+        rule = type(self.rule).__name__ if self.rule else "none"
+        log(INFO, "\t├──> %s: rule %s, consensus %s", type(self).__name__, rule, type(self.consensus).__name__)
+
+    def _instruct(self, round_: int, phase: pb.Phase, node_ids: Sequence[int]) -> list[Message]:
+        self._expected, self._bytes_down = {}, {}
+        action = f"{MessageType.TRAIN}.round" if phase == pb.PHASE_TRAIN else f"{MessageType.EVALUATE}.final"
+        messages = []
+        for node_id in node_ids:
+            census = self.census[node_id]
+            record, sent = self._request(round_, phase, census, with_base=node_id not in self._with_base)
+            self._bytes_down[node_id] = record_bytes(record)
+            self._expected[node_id] = Expectation(
+                census,
+                round_,
+                sent if phase == pb.PHASE_TRAIN else {},
+                self.anchors,
+                self.config.aggregation.norm_bound,
+                self.needs_variance,
+            )
+            messages.append(
+                Message(record, dst_node_id=node_id, message_type=action, ttl=self.config.round_timeout, group_id=str(round_))
+            )
+        return messages
+
+    def _request(
+        self, round_: int, phase: pb.Phase, census: pb.Census, *, with_base: bool
+    ) -> tuple[RecordDict, dict[str, dict[str, Tensor]]]:
+        modalities = [holding.modality for holding in census.holdings]
+        rank = self.config.rank_of(modalities)
+        sent = {name: at_rank(self.state.groups[name], rank) for name in self.plan.groups_for(census, self.state.groups)}
+        travelling = dict(sent)
+        if self.state.base and with_base and census.base_digest != self.state.base_digest:
+            travelling[BASE] = self.state.base
+        instruction = pb.Instruction(
+            schema_version=SCHEMA_VERSION,
+            round=round_,
+            phase=phase,
+            anchor_digest=self.anchors.digest,
+            base_digest=self.state.base_digest,
+            groups=[manifest_of(name, shapes_of(group)) for name, group in travelling.items()],
+            want_variance=self.needs_variance,
+        )
+        self.consensus.write(instruction)
+        return to_record(instruction, {name: pack(group) for name, group in travelling.items()}), sent
+
+    def _average(self, accepted: Sequence[Accepted]) -> tuple[dict[str, dict[str, Tensor]], dict[str, dict[str, float]]]:
+        groups, shares = dict(self.state.groups), {}
+        for name, current in self.state.groups.items():
+            updates = [_update_of(a, name) for a in accepted if name in a.groups]
+            if self.rule is not None and updates:
+                with torch.no_grad():
+                    groups[name], shares_K = self.rule.average(current, updates)
+                shares[name] = {u.node: s for u, s in zip(updates, shares_K.tolist(), strict=True)}
+        return groups, shares
+
+    def _outcome(
+        self,
+        accepted: Sequence[Accepted],
+        rejections: Sequence[Rejection],
+        replies: Mapping[int, Message],
+        shares: Mapping[str, Mapping[str, float]],
+        *,
+        kept_old_model: bool,
+    ) -> Outcome:
+        names = {node_id: expected.census.node for node_id, expected in self._expected.items()}
+        up = {names[i]: record_bytes(r.content) for i, r in replies.items() if i in names and r.has_content()}
+        down = {names[i]: size for i, size in self._bytes_down.items()}
+        return Outcome(tuple(names.values()), tuple(accepted), tuple(rejections), shares, kept_old_model, down, up)
+
+
+def _update_of(accepted: Accepted, group: str) -> Update:
+    claim = next(c for c in accepted.report.groups if c.manifest.group == group)
+    return Update(accepted.census.node, accepted.groups[group], claim.examples, claim.variance)
+
+
+def _read_census(reply: Message | None) -> pb.Census:
+    if reply is None:
+        raise Rejected(Reason.NO_REPLY, "no answer to the census")
+    if reply.has_error():
+        raise Rejected(Reason.NODE_ERROR, f"code {reply.error.code}: {reply.error.reason}")
+    try:
+        return message_from_record(pb.Census, reply.content)
+    except WireError as error:
+        raise Rejected(Reason.UNDECODABLE, error.message) from error
+
+
+def _name_of(reply: Message | None) -> str:
+    try:
+        return _read_census(reply).node
+    except Rejected:
+        return ""

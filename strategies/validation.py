@@ -1,0 +1,180 @@
+"""Replies are hostile until proven good. A reply that fails is left out with a typed reason; it never ends the run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import torch
+from flwr.app import Message
+from torch import Tensor
+
+from concord.anchors import AnchorSet
+from concord.wire.groups import Group, shapes_from_manifest, shapes_of, unpack
+from concord.wire.messages import WireError, gram_from_wire, matrix_from_wire, prototypes_from_wire
+from concord.wire.records import arrays_from_record, message_from_record
+from concord.wire.v1 import federation_pb2 as pb
+
+
+class Reason(StrEnum):
+    """Why a reply, or a node, was left out."""
+
+    NO_REPLY = "no-reply"
+    NODE_ERROR = "node-error"
+    UNDECODABLE = "undecodable"
+    OTHER_ROUND = "other-round"
+    OTHER_ANCHORS = "other-anchors"
+    OTHER_NODE = "other-node"
+    NO_DATA = "no-data"
+    DUPLICATE_NAME = "duplicate-name"
+    NEEDS_BASE = "needs-base"
+    UNKNOWN_GROUP = "unknown-group"
+    WRONG_SHAPE = "wrong-shape"
+    NOT_FINITE = "not-finite"
+    LARGE_NORM = "large-norm"
+    CLAIMED_EXAMPLES = "claimed-examples"
+    CLAIMED_PRECISION = "claimed-precision"
+    EVALUATION = "evaluation"
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """A reply that did not count: the node's name, why, and the detail a person needs."""
+
+    node: str
+    reason: Reason
+    detail: str
+
+
+class Rejected(Exception):
+    """Raised inside validation; carries the reason."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(reason, detail)
+        self.reason, self.detail = reason, detail
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A reply that counts: the report and the tensors of every group in it."""
+
+    census: pb.Census
+    report: pb.Report
+    groups: Mapping[str, dict[str, Tensor]]
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What a good reply of one node looks like.
+
+    Attributes:
+        census: what the node said it has.
+        round_: the round it was asked in.
+        sent: the groups it was sent, in its own rank.
+        anchors: the run's anchors.
+        norm_bound: largest L2 norm of a group's change.
+        needs_variance: whether each group must claim a variance.
+    """
+
+    census: pb.Census
+    round_: int
+    sent: Mapping[str, Group]
+    anchors: AnchorSet
+    norm_bound: float
+    needs_variance: bool
+
+
+def read_reply(reply: Message, expected: Expectation) -> Accepted:
+    """Reads and checks one reply.
+
+    Raises:
+        Rejected: with the first reason found.
+    """
+    if reply.has_error():
+        raise Rejected(Reason.NODE_ERROR, f"code {reply.error.code}: {reply.error.reason}")
+    try:
+        report = message_from_record(pb.Report, reply.content)
+        arrays = arrays_from_record(reply.content)
+        check_identity(report, expected)
+        _check_figures(report, len(expected.anchors.concepts))
+    except WireError as error:
+        raise Rejected(Reason.UNDECODABLE, error.message) from error
+    claims = {claim.manifest.group: claim for claim in report.groups}
+    if len(claims) != len(report.groups) or claims.keys() != arrays.keys():
+        raise Rejected(Reason.UNDECODABLE, f"claims for {sorted(claims)} with arrays for {sorted(arrays)}")
+    groups: dict[str, dict[str, Tensor]] = {}
+    for name, claim in claims.items():
+        if name not in expected.sent:
+            raise Rejected(Reason.UNKNOWN_GROUP, f"group {name!r} was not asked for; asked: {sorted(expected.sent)}")
+        _check_claim(claim, expected)
+        try:
+            if shapes_from_manifest(claim.manifest) != shapes_of(expected.sent[name]):
+                raise Rejected(Reason.WRONG_SHAPE, f"group {name!r}: the manifest names other tensors or shapes than were sent")
+            groups[name] = unpack(arrays[name], shapes_of(expected.sent[name]))
+        except WireError as error:
+            raise Rejected(Reason.WRONG_SHAPE, f"group {name!r}: {error.message}") from error
+        _check_update(name, groups[name], expected)
+    return Accepted(expected.census, report, groups)
+
+
+def check_identity(report: pb.Report, expected: Expectation) -> None:
+    """Whether a report is this node's, for this round, on these anchors; Rejected otherwise."""
+    if report.node != expected.census.node:
+        raise Rejected(Reason.OTHER_NODE, f"a report signed {report.node!r}")
+    if report.round != expected.round_:
+        raise Rejected(Reason.OTHER_ROUND, f"a report of round {report.round} in round {expected.round_}")
+    if report.anchor_digest != expected.anchors.digest:
+        raise Rejected(Reason.OTHER_ANCHORS, f"anchors {report.anchor_digest[:12]}, the run's {expected.anchors.digest[:12]}")
+    if report.needs_base:
+        raise Rejected(Reason.NEEDS_BASE, "the trunk base was not on the node's disk; it is sent again with the next round")
+
+
+def check_census(census: pb.Census, anchors: AnchorSet, known: Mapping[int, pb.Census], node_id: int) -> None:
+    """Whether a node can take part; Rejected with the reason otherwise."""
+    if census.anchor_digest != anchors.digest:
+        raise Rejected(
+            Reason.OTHER_ANCHORS,
+            f"its anchors are {census.anchor_digest[:12]}, the run's {anchors.digest[:12]}: copy the server's anchor folder to it",
+        )
+    if not sum(holding.examples for holding in census.holdings):
+        raise Rejected(Reason.NO_DATA, "it holds no training sample: check its data folder")
+    unknown = [h.modality for h in census.holdings if h.modality not in anchors.modalities]
+    if unknown:
+        raise Rejected(Reason.NO_DATA, f"the anchor set has no {', '.join(unknown)}")
+    if any(other.node == census.node for other_id, other in known.items() if other_id != node_id):
+        raise Rejected(Reason.DUPLICATE_NAME, f"another node is called {census.node!r}")
+
+
+def _check_figures(report: pb.Report, concepts: int) -> None:
+    for modality_gram in report.grams:
+        gram_from_wire(modality_gram.gram, concepts)
+    if report.HasField("prototypes"):
+        prototypes_from_wire(report.prototypes, concepts)
+    for entry in report.embeddings:
+        rows = {len(matrix_from_wire(entry.pooled)), len(matrix_from_wire(entry.coordinates)), len(entry.labels)}
+        if len(rows) != 1:
+            raise WireError(f"embeddings of {entry.modality} with {sorted(rows)} rows")
+    for evaluation in report.evaluations:
+        if evaluation.correct > evaluation.examples or not math.isfinite(evaluation.loss_sum):
+            raise Rejected(Reason.EVALUATION, f"{evaluation.correct} of {evaluation.examples} correct, loss {evaluation.loss_sum}")
+
+
+def _check_claim(claim: pb.GroupClaim, expected: Expectation) -> None:
+    _, _, modality = claim.manifest.group.partition(".")
+    most = sum(h.examples for h in expected.census.holdings if not modality or h.modality == modality)
+    if claim.examples > most:
+        raise Rejected(Reason.CLAIMED_EXAMPLES, f"group {claim.manifest.group!r}: {claim.examples} examples, its census says {most}")
+    if expected.needs_variance and not (math.isfinite(claim.variance) and claim.variance > 0):
+        raise Rejected(Reason.CLAIMED_PRECISION, f"group {claim.manifest.group!r}: a predictive variance of {claim.variance}")
+
+
+def _check_update(name: str, tensors: Group, expected: Expectation) -> None:
+    square = 0.0
+    for key, tensor in tensors.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise Rejected(Reason.NOT_FINITE, f"group {name!r}, tensor {key!r} has a value that is not finite")
+        square += float((tensor.double() - expected.sent[name][key].double()).square().sum())
+    if math.sqrt(square) > expected.norm_bound:
+        raise Rejected(Reason.LARGE_NORM, f"group {name!r} changed by {math.sqrt(square):.4g}, the bound is {expected.norm_bound:.4g}")
