@@ -53,7 +53,7 @@ class Node:
         """Anchors of the modalities that this node holds."""
         return {modality: self.anchors.of(modality) for modality in self.data.train}
 
-    def census(self, base_digest: str = "") -> pb.Census:
+    def census(self) -> pb.Census:
         """What this node has, for the server's plan."""
         holdings = [
             pb.Holding(
@@ -64,14 +64,14 @@ class Node:
                 encoder=encoder_of(modality).identity,
             )
             for modality, samples in self.data.train.items()
-            if self.own_anchors[modality]
+            if self.own_anchors[modality]  # C302 where it has none
         ]
         return pb.Census(
             schema_version=SCHEMA_VERSION,
             app_version=version("concord"),
             node=self.data.name,
             anchor_digest=self.anchors.digest,
-            base_digest=base_digest,
+            base_digest=self.store.base_digest(),
             holdings=holdings,
         )
 

@@ -39,12 +39,18 @@ class NodeStore:
         earlier = [r for r in rounds if r < before]
         return self._read(self._round_file(max(earlier))) if earlier else None
 
+    def base_digest(self) -> str:
+        """Digest of the trunk base that is here; empty: none."""
+        return next((file.stem.removeprefix("base-") for file in self.folder.glob("base-*.safetensors")), "")
+
     def has_base(self, digest: str) -> bool:
         """Whether the trunk base of that digest is here."""
         return self._base_file(digest).exists()
 
     def save_base(self, digest: str, tensors: Mapping[str, Tensor]) -> None:
-        """Keeps a trunk base."""
+        """Keeps a trunk base, and no other."""
+        for old in self.folder.glob("base-*.safetensors"):
+            old.unlink(missing_ok=True)
         self._write(self._base_file(digest), tensors)
 
     def load_base(self, digest: str) -> dict[str, Tensor]:
@@ -55,7 +61,7 @@ class NodeStore:
         return self.folder / f"round-{round_:06d}.safetensors"
 
     def _base_file(self, digest: str) -> Path:
-        return self.folder / f"base-{digest[:16]}.safetensors"
+        return self.folder / f"base-{digest}.safetensors"
 
     def _write(self, path: Path, tensors: Mapping[str, Tensor]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)

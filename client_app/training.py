@@ -42,7 +42,7 @@ def train(
         generator = generator_for(config.seed, "batches", owner, m, round_)
         batches[m] = Batches(part, pseudo, anchors[m], config.batch_size, generator)
     parameters = trainable_parameters(model)
-    optimiser = torch.optim.AdamW(parameters, lr=learning_rate(config, round_), weight_decay=config.weight_decay)
+    optimiser = torch.optim.AdamW(parameters, lr=learning_rate(config, round_), weight_decay=config.weight_decay, fused=True)
     sums: dict[str, float] = defaultdict(float)
     model.train()
     for _ in range(config.local_steps):

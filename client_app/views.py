@@ -16,7 +16,7 @@ from client_app.encoders import encoder_of
 from client_app.model import MultimodalModel
 from concord.samples import NO_LABEL, Samples
 
-LABELLED, ANCHOR, STRONG = 0.25, 0.5, 0.75  # strengths of augmentation
+LABELLED, ANCHOR, STRONG = 0.5, 1.0, 1.0  # strengths of augmentation
 ANCHORS_A_CONCEPT = 2  # anchors of each concept in a step
 
 

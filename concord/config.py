@@ -7,6 +7,7 @@ are checked. Keys are kebab-case in TOML and on the command line, snake_case in 
 from __future__ import annotations
 
 import difflib
+import json
 import os
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -179,3 +180,18 @@ def _flatten(nested: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Sca
     for key, value in nested.items():
         flat += _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else [(prefix + key, value)]
     return flat
+
+
+def toml_table(config: RunConfig) -> str:
+    """``[tool.flwr.app.config]`` of pyproject.toml with every key of `config`: one table a section."""
+    tables: dict[str, list[str]] = {"": []}
+    for key, value in config.flat().items():
+        section, _, leaf = key.rpartition(".")
+        text = json.dumps(value, ensure_ascii=False) if isinstance(value, str | bool) else repr(value)
+        tables.setdefault(section, []).append(f"{leaf} = {text}\n")
+    headings = (".".join(filter(None, ("tool.flwr.app.config", section))) for section in tables)
+    return "\n".join(f"[{heading}]\n{''.join(lines)}" for heading, lines in zip(headings, tables.values(), strict=True))
+
+
+if __name__ == "__main__":
+    print(toml_table(RunConfig()), end="")

@@ -69,7 +69,9 @@ def summarise(lines: Iterable[Mapping[str, Any]]) -> Progress:
         done=done,
         rounds=total,
         seconds_left=fmean(line["seconds"] for line in rounds) * max(total - done, 0) if rounds else None,
-        accuracy=dict(sorted((line["modality"], line["accuracy"]) for line in measured if line.get("split") == first_split)),
+        accuracy=dict(
+            sorted({line["modality"]: line["accuracy"] for line in measured if line.get("split") == first_split}.items())
+        ),
         bytes_up=sum(line["bytes-up"] for line in rounds),
         bytes_down=sum(line["bytes-down"] for line in rounds),
         rejected=sum(line["rejected"] for line in rounds),

@@ -1,7 +1,8 @@
 """Flower's simulation on this machine, for one run: a SuperLink of our own is started, used once and stopped.
 
 Why not Flower's own local SuperLink: it outlives the command and keeps the directory and environment of whoever
-called first. Why the status is asked for: ``flwr run --stream`` exits 0 when the run failed.
+called first. Why the status is asked for: ``flwr run --stream`` exits 0 when the run failed. Why the metrics are
+asked for the server's error: when Flower's two threads fail together, it tells only of one.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ _SCRIPTS = Path(sysconfig.get_path("scripts"))
 _DETAILS_PREFIX = "Simulation failed with exception: "
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _LOG_LINE = re.compile(r"\n(?:DEBUG|INFO|WARNING|ERROR) +:")
+_CAUSE = "The above exception was the direct cause of the following exception:"
 _CONCORD_ERROR = re.compile(r"C\d{3} ")
 
 
@@ -55,7 +57,7 @@ def run_simulation(config: RunConfig, app_folder: Path, nodes: int, on_wait: Cal
     check_app_folder(app_folder)
     folder = RunFolder(config.run_folder)
     with tempfile.TemporaryDirectory(prefix="concord-", ignore_cleanup_errors=True) as home, folder.log.open("ab") as log:
-        start_of_log = log.seek(0, os.SEEK_END)
+        start_of_log, earlier_failures = log.seek(0, os.SEEK_END), len(_failures(folder))
         with family(environment(Path(home))) as processes:
             try:
                 superlink = _start_superlink(processes, Path(home), folder, on_wait)
@@ -73,7 +75,8 @@ def run_simulation(config: RunConfig, app_folder: Path, nodes: int, on_wait: Cal
             "C403", f"Flower did not take the app\n{last_lines(ours)}", f"see {folder.log} and {folder.superlink_log}"
         )
     if status != "finished:completed":
-        raise ConcordError("C404", failure(status, details, ours), _after_failure(folder))
+        told = _failures(folder)[earlier_failures:]
+        raise ConcordError("C404", told[-1] if told else failure(status, details, ours), _after_failure(folder))
 
 
 def repository() -> Path:
@@ -140,10 +143,13 @@ def failure(status: str, details: str, log: str) -> str:
 
 
 def last_lines(log: str) -> str:
-    """The end of the last traceback in a log, or of the log when it has none."""
-    plain = _COLOUR.sub("", log)
-    _, found, traceback = plain.rpartition("Traceback (most recent call last):\n")
-    text = _LOG_LINE.split(traceback)[0] if found else plain
+    """The end of the last traceback in a log, that of the cause where there is one; or of the log without any."""
+    text, *tracebacks = _COLOUR.sub("", log).split("Traceback (most recent call last):\n")
+    if tracebacks:
+        text = tracebacks.pop()
+        while tracebacks and tracebacks[-1].rstrip().endswith(_CAUSE):
+            text = tracebacks.pop().rstrip().removesuffix(_CAUSE)
+        text = _LOG_LINE.split(text)[0]
     return "\n".join(text.strip("\n").split("\n")[-LOG_LINES:])
 
 
@@ -179,6 +185,12 @@ def _status(processes: Family, home: Path) -> tuple[str, str]:
     with listing.open("wb") as log:
         processes.start(_SCRIPTS / "flwr", "ls", CONNECTION, "--format", "json", log=log).wait()
     return parse_status(listing.read_bytes())
+
+
+def _failures(folder: RunFolder) -> list[str]:
+    return [
+        str(line["message"]) for line in folder.read_metrics() if line.get("scope") == "run" and line.get("event") == "failed"
+    ]
 
 
 def _after_failure(folder: RunFolder) -> str:

@@ -109,8 +109,9 @@ class GramConsensus:
 
     def _mean(self, grams: Sequence[tuple[str, tuple[Tensor, Tensor], pb.Report]]) -> tuple[Tensor, Tensor]:
         if self.weights == "precision":
-            examples_K = torch.tensor([float(max((c.examples for c in r.groups), default=1)) for _, _, r in grams])
-            variance_K = torch.tensor([max((c.variance for c in r.groups), default=1.0) for _, _, r in grams])
+            examples = [max((c.examples for c in r.groups), default=1) for _, _, r in grams]
+            variances = [max((c.variance for c in r.groups), default=1.0) for _, _, r in grams]
+            examples_K, variance_K = torch.tensor(examples, dtype=torch.float64), torch.tensor(variances, dtype=torch.float64)
             weights_K = precision_shares(examples_K, variance_K, self.cap)
         else:
             weights_K = capped_shares(torch.ones(len(grams)), 1.0)

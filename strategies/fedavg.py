@@ -21,5 +21,11 @@ class FedAvg(ConcordStrategy):
 
     def __init__(self, config: RunConfig, anchors: AnchorSet, state: GlobalState, width: int) -> None:
         super().__init__(
-            config, anchors, state, plan=HeldGroups(), rule=make_rule(config, DEFAULT_RULE), consensus=NoConsensus()
+            config,
+            anchors,
+            state,
+            plan=HeldGroups(),
+            rule=make_rule(config, DEFAULT_RULE),
+            consensus=NoConsensus(),
+            width=width,
         )

@@ -14,4 +14,4 @@ class FedProto(ConcordStrategy):
 
     def __init__(self, config: RunConfig, anchors: AnchorSet, state: GlobalState, width: int) -> None:
         consensus = PrototypeConsensus(len(anchors.concepts))
-        super().__init__(config, anchors, state, plan=NoGroups(), rule=None, consensus=consensus)
+        super().__init__(config, anchors, state, plan=NoGroups(), rule=None, consensus=consensus, width=width)

@@ -24,4 +24,5 @@ class GeoLora(ConcordStrategy):
         consensus = GramConsensus(
             len(anchors.concepts), width, settings.consensus, config.aggregation.max_share, with_frame=settings.frame_weight > 0
         )
-        super().__init__(config, anchors, state, plan=HeldGroups(), rule=make_rule(config, DEFAULT_RULE), consensus=consensus)
+        rule = make_rule(config, DEFAULT_RULE)
+        super().__init__(config, anchors, state, plan=HeldGroups(), rule=rule, consensus=consensus, width=width)

@@ -13,4 +13,4 @@ class Local(ConcordStrategy):
     """Asks nodes to train and measures them; averages nothing."""
 
     def __init__(self, config: RunConfig, anchors: AnchorSet, state: GlobalState, width: int) -> None:
-        super().__init__(config, anchors, state, plan=NoGroups(), rule=None, consensus=NoConsensus())
+        super().__init__(config, anchors, state, plan=NoGroups(), rule=None, consensus=NoConsensus(), width=width)

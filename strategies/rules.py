@@ -61,7 +61,7 @@ class Mean:
     needs_variance: bool = False
 
     def average(self, current: Mapping[str, Tensor], updates: Sequence[Update]) -> tuple[dict[str, Tensor], Tensor]:
-        shares_K = capped_shares(torch.tensor([float(u.examples) for u in updates]), self.cap)
+        shares_K = capped_shares(_examples(updates), self.cap)
         return weighted_average(current, updates, shares_K), shares_K
 
 
@@ -73,9 +73,8 @@ class Precision:
     needs_variance: bool = True
 
     def average(self, current: Mapping[str, Tensor], updates: Sequence[Update]) -> tuple[dict[str, Tensor], Tensor]:
-        shares_K = precision_shares(
-            torch.tensor([float(u.examples) for u in updates]), torch.tensor([u.variance for u in updates]), self.cap
-        )
+        variance_K = torch.tensor([u.variance for u in updates], dtype=torch.float64)  # in float32 a hostile 1e300 is infinite
+        shares_K = precision_shares(_examples(updates), variance_K, self.cap)
         return weighted_average(current, updates, shares_K), shares_K
 
 
@@ -87,7 +86,7 @@ class LowRank:
     needs_variance: bool = False
 
     def average(self, current: Mapping[str, Tensor], updates: Sequence[Update]) -> tuple[dict[str, Tensor], Tensor]:
-        shares_K = capped_shares(torch.tensor([float(u.examples) for u in updates]), self.cap)
+        shares_K = capped_shares(_examples(updates), self.cap)
         layers = [name.removesuffix(".a") for name in current if name.endswith(".a")]
         factors = [name for layer in layers for name in (f"{layer}.a", f"{layer}.b")]
         averaged = weighted_average({n: t for n, t in current.items() if n not in factors}, updates, shares_K)
@@ -99,6 +98,10 @@ class LowRank:
 
 
 RULES: dict[RuleName, type[Mean] | type[Precision] | type[LowRank]] = {"mean": Mean, "precision": Precision, "low-rank": LowRank}
+
+
+def _examples(updates: Sequence[Update]) -> Tensor:
+    return torch.tensor([u.examples for u in updates], dtype=torch.float64)
 
 
 def weighted_average(current: Mapping[str, Tensor], updates: Sequence[Update], shares_K: Tensor) -> dict[str, Tensor]:

@@ -74,12 +74,21 @@ class ConcordStrategy(Strategy):
         plan: who is asked for which groups.
         rule: how a group is averaged; None for methods that average nothing.
         consensus: what else is agreed on.
+        width: dimension of the shared space.
     """
 
     def __init__(
-        self, config: RunConfig, anchors: AnchorSet, state: GlobalState, *, plan: Plan, rule: Rule | None, consensus: Consensus
+        self,
+        config: RunConfig,
+        anchors: AnchorSet,
+        state: GlobalState,
+        *,
+        plan: Plan,
+        rule: Rule | None,
+        consensus: Consensus,
+        width: int,
     ) -> None:
-        self.config, self.anchors, self.state = config, anchors, state
+        self.config, self.anchors, self.state, self.width = config, anchors, state, width
         self.plan, self.rule, self.consensus = plan, rule, consensus
         self.census: dict[int, pb.Census] = {}
         self.refused: dict[int, Rejection] = {}
@@ -95,6 +104,7 @@ class ConcordStrategy(Strategy):
 
     def take_census(self, grid: Grid) -> None:
         """Asks nodes that are new for what they have; those that cannot take part are refused with a reason."""
+        present = set(grid.get_node_ids())
         new = [node_id for node_id in grid.get_node_ids() if node_id not in self.census and node_id not in self.refused]
         if not new:
             return
@@ -106,13 +116,15 @@ class ConcordStrategy(Strategy):
         for node_id in new:  # not in the order of arrival, which is no order
             try:
                 census = _read_census(replies.get(node_id))
-                check_census(census, self.anchors, self.census, node_id)
+                check_census(census, self.anchors, {i: c for i, c in self.census.items() if i in present}, node_id)
             except Rejected as rejected:
                 name = _name_of(replies.get(node_id)) or f"node {node_id}"
                 self.refused[node_id] = Rejection(name, rejected.reason, rejected.detail)
                 log(WARNING, "refused %s: %s: %s", name, rejected.reason, rejected.detail)
-            else:
-                self.census[node_id] = census
+            else:  # a node that came back under another id takes the place of the one that is gone
+                self.census = {i: c for i, c in self.census.items() if c.node != census.node} | {node_id: census}
+                if census.base_digest == self.state.base_digest:
+                    self._with_base.add(node_id)
         self.census = dict(sorted(self.census.items(), key=lambda item: item[1].node))
 
     def configure_train(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> list[Message]:
@@ -197,6 +209,7 @@ class ConcordStrategy(Strategy):
                 round_,
                 sent if phase == pb.PHASE_TRAIN else {},
                 self.anchors,
+                self.width,
                 self.config.aggregation.norm_bound,
                 self.needs_variance,
             )
@@ -212,7 +225,7 @@ class ConcordStrategy(Strategy):
         rank = self.config.rank_of(modalities)
         sent = {name: at_rank(self.state.groups[name], rank) for name in self.plan.groups_for(census, self.state.groups)}
         travelling = dict(sent)
-        if self.state.base and with_base and census.base_digest != self.state.base_digest:
+        if self.state.base and with_base:
             travelling[BASE] = self.state.base
         instruction = pb.Instruction(
             schema_version=SCHEMA_VERSION,

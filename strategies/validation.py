@@ -18,6 +18,9 @@ from concord.wire.records import arrays_from_record, message_from_record
 from concord.wire.v1 import federation_pb2 as pb
 
 
+COSINE_ROUNDING = 1e-3
+
+
 class Reason(StrEnum):
     """Why a reply, or a node, was left out."""
 
@@ -30,6 +33,7 @@ class Reason(StrEnum):
     NO_DATA = "no-data"
     DUPLICATE_NAME = "duplicate-name"
     NEEDS_BASE = "needs-base"
+    UNKNOWN_MODALITY = "unknown-modality"
     UNKNOWN_GROUP = "unknown-group"
     WRONG_SHAPE = "wrong-shape"
     NOT_FINITE = "not-finite"
@@ -37,6 +41,7 @@ class Reason(StrEnum):
     CLAIMED_EXAMPLES = "claimed-examples"
     CLAIMED_PRECISION = "claimed-precision"
     EVALUATION = "evaluation"
+    GRAM = "gram"
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,8 @@ class Expectation:
         round_: the round it was asked in.
         sent: the groups it was sent, in its own rank.
         anchors: the run's anchors.
-        norm_bound: largest L2 norm of a group's change.
+        width: dimension D of the shared space.
+        norm_bound: largest L2 norm of a group's change, and of a class prototype.
         needs_variance: whether each group must claim a variance.
     """
 
@@ -82,6 +88,7 @@ class Expectation:
     round_: int
     sent: Mapping[str, Group]
     anchors: AnchorSet
+    width: int
     norm_bound: float
     needs_variance: bool
 
@@ -98,7 +105,7 @@ def read_reply(reply: Message, expected: Expectation) -> Accepted:
         report = message_from_record(pb.Report, reply.content)
         arrays = arrays_from_record(reply.content)
         check_identity(report, expected)
-        _check_figures(report, len(expected.anchors.concepts))
+        _check_figures(report, expected)
     except WireError as error:
         raise Rejected(Reason.UNDECODABLE, error.message) from error
     claims = {claim.manifest.group: claim for claim in report.groups}
@@ -110,9 +117,10 @@ def read_reply(reply: Message, expected: Expectation) -> Accepted:
             raise Rejected(Reason.UNKNOWN_GROUP, f"group {name!r} was not asked for; asked: {sorted(expected.sent)}")
         _check_claim(claim, expected)
         try:
-            if shapes_from_manifest(claim.manifest) != shapes_of(expected.sent[name]):
+            shapes = shapes_from_manifest(claim.manifest)  # in the node's order, in which its array is
+            if shapes != shapes_of(expected.sent[name]):
                 raise Rejected(Reason.WRONG_SHAPE, f"group {name!r}: the manifest names other tensors or shapes than were sent")
-            groups[name] = unpack(arrays[name], shapes_of(expected.sent[name]))
+            groups[name] = unpack(arrays[name], shapes)
         except WireError as error:
             raise Rejected(Reason.WRONG_SHAPE, f"group {name!r}: {error.message}") from error
         _check_update(name, groups[name], expected)
@@ -147,18 +155,61 @@ def check_census(census: pb.Census, anchors: AnchorSet, known: Mapping[int, pb.C
         raise Rejected(Reason.DUPLICATE_NAME, f"another node is called {census.node!r}")
 
 
-def _check_figures(report: pb.Report, concepts: int) -> None:
-    for modality_gram in report.grams:
-        gram_from_wire(modality_gram.gram, concepts)
+def _check_figures(report: pb.Report, expected: Expectation) -> None:
+    _check_modalities(report, expected.census)
+    for entry in report.grams:
+        _check_gram(entry, expected.anchors)
     if report.HasField("prototypes"):
-        prototypes_from_wire(report.prototypes, concepts)
-    for entry in report.embeddings:
-        rows = {len(matrix_from_wire(entry.pooled)), len(matrix_from_wire(entry.coordinates)), len(entry.labels)}
-        if len(rows) != 1:
-            raise WireError(f"embeddings of {entry.modality} with {sorted(rows)} rows")
+        _check_prototypes(report.prototypes, expected)
+    for embeddings in report.embeddings:
+        _check_embeddings(embeddings, expected)
     for evaluation in report.evaluations:
         if evaluation.correct > evaluation.examples or not math.isfinite(evaluation.loss_sum):
             raise Rejected(Reason.EVALUATION, f"{evaluation.correct} of {evaluation.examples} correct, loss {evaluation.loss_sum}")
+
+
+def _check_modalities(report: pb.Report, census: pb.Census) -> None:
+    """Each figure is of a modality that the node holds, and there once: none counts twice."""
+    held = {holding.modality for holding in census.holdings}
+    named = [
+        *(("Gram", entry.modality, "") for entry in report.grams),
+        *(("evaluation", entry.modality, entry.split) for entry in report.evaluations),
+        *(("embeddings", entry.modality, entry.split) for entry in report.embeddings),
+    ]
+    for what, modality, split in named:
+        if modality not in held:
+            raise Rejected(Reason.UNKNOWN_MODALITY, f"{what} of {modality!r}, its census names {sorted(held)}")
+        if named.count((what, modality, split)) > 1:
+            raise Rejected(Reason.UNKNOWN_MODALITY, f"{what} of {modality!r} {split} more than once")
+
+
+def _check_gram(entry: pb.ModalityGram, anchors: AnchorSet) -> None:
+    gram_CC, mask_C = gram_from_wire(entry.gram, len(anchors.concepts))
+    if not torch.equal(mask_C, anchors.mask(entry.modality)):
+        raise Rejected(Reason.GRAM, f"{entry.modality}: its Gram is not over the concepts that have anchors")
+    largest = float(gram_CC.abs().max())
+    if largest > 1 + COSINE_ROUNDING:
+        raise Rejected(Reason.GRAM, f"{entry.modality}: its Gram holds {largest:.4g}, and a cosine is at most 1")
+
+
+def _check_prototypes(message: pb.Prototypes, expected: Expectation) -> None:
+    means_CD, count_C = prototypes_from_wire(message, len(expected.anchors.concepts))
+    if means_CD.shape[1] != expected.width:
+        raise Rejected(Reason.WRONG_SHAPE, f"prototypes of width {means_CD.shape[1]}, the model's is {expected.width}")
+    most = sum(max(h.examples, len(expected.anchors.of(h.modality))) for h in expected.census.holdings)
+    if float(count_C.sum()) > most:
+        raise Rejected(Reason.CLAIMED_EXAMPLES, f"prototypes: {count_C.sum():.0f} examples, by its census at most {most}")
+    largest = float(means_CD.double().norm(dim=1).max())
+    if largest > expected.norm_bound:
+        raise Rejected(Reason.LARGE_NORM, f"a prototype of norm {largest:.4g}, the bound is {expected.norm_bound:.4g}")
+
+
+def _check_embeddings(entry: pb.Embeddings, expected: Expectation) -> None:
+    pooled, coordinates = matrix_from_wire(entry.pooled), matrix_from_wire(entry.coordinates)
+    concepts = len(expected.anchors.concepts)
+    if pooled.shape != (len(entry.labels), expected.width) or coordinates.shape != (len(entry.labels), concepts):
+        shapes = f"{list(pooled.shape)} and {list(coordinates.shape)} for {len(entry.labels)} labels"
+        raise Rejected(Reason.WRONG_SHAPE, f"embeddings of {entry.modality}: {shapes}")
 
 
 def _check_claim(claim: pb.GroupClaim, expected: Expectation) -> None:

@@ -40,27 +40,22 @@ class Split:
 def split(corpus: Corpus, modality: Modality, concepts: int, seed: int) -> Split:
     """Draws anchors, training and test samples of one modality by seed."""
     rng = np.random.default_rng([seed, zlib.crc32(modality.name.encode())])
-    by_role = distinct(corpus, roles(modality))
-    held = {name: by_role.get(name, np.empty(0, np.int64)) for name in modality.nodes}
-    official = {name: index[corpus.official_test.numpy()[index]] for name, index in held.items()}
-    rest = {name: np.setdiff1d(index, official[name]) for name, index in held.items()}
-    pool = by_role.get("anchors", np.empty(0, np.int64)) if modality.anchors else np.concatenate([*rest.values()])
-    anchors = _draw_anchors(pool, corpus, concepts, rng)
-    rest = {name: np.setdiff1d(index, anchors) for name, index in rest.items()}
-    quota = TEST_CAP // max(1, len(held))
+    held = distinct(corpus, roles(modality))
+    official = {name: held[name][corpus.official_test.numpy()[held[name]]] for name in modality.nodes}
+    rest = {name: np.setdiff1d(held[name], official[name]) for name in modality.nodes}
+    anchors = _draw_anchors(held["anchors"] if modality.anchors else np.concatenate([*rest.values()]), corpus, concepts, rng)
+    unseen = _draw_by_owner(held["unseen"], corpus, TEST_CAP, rng)
+    quota = TEST_CAP // len(modality.nodes)
     train, random = {}, {}
-    for name, index in rest.items():
+    for name in modality.nodes:
+        index = np.setdiff1d(rest[name], anchors)
         if official[name].size:
-            random[name] = _draw_by_owner(official[name], corpus, quota, rng)
+            test = _draw_by_owner(official[name], corpus, quota, rng)
         else:
-            random[name] = _draw_by_label(index, corpus, min(quota, round(TEST_SHARE * index.size)), rng)
-        train[name] = rng.permutation(np.setdiff1d(index, random[name]))[:TRAIN_CAP]
-    unseen = _draw_by_owner(by_role.get("unseen", np.empty(0, np.int64)), corpus, TEST_CAP, rng)
-
-    def take(index: Index) -> Samples:
-        return corpus.samples.take(np.sort(index).tolist())
-
-    return Split(take(anchors), {n: take(i) for n, i in train.items()}, {n: take(i) for n, i in random.items()}, take(unseen))
+            test = _draw_by_label(index, corpus, min(quota, round(TEST_SHARE * index.size)), rng)
+        random[name] = _take(corpus, test)
+        train[name] = _take(corpus, rng.permutation(np.setdiff1d(index, test))[:TRAIN_CAP])
+    return Split(_take(corpus, anchors), train, random, _take(corpus, unseen))
 
 
 def roles(modality: Modality) -> dict[str, str]:
@@ -76,7 +71,7 @@ def roles(modality: Modality) -> dict[str, str]:
 
 
 def distinct(corpus: Corpus, role_of: Mapping[str, str]) -> dict[str, Index]:
-    """Per role the samples that it keeps once samples with equal features are counted as one."""
+    """Per role the samples that it keeps once samples with equal features are counted as one; empty for a role without any."""
     claim = {role: rank for rank, role in enumerate(dict.fromkeys(role_of.values()))}
     used = [i for i, owner in enumerate(corpus.owners) if owner in role_of]
     used.sort(key=lambda i: claim[role_of[corpus.owners[i]]])
@@ -91,7 +86,7 @@ def distinct(corpus: Corpus, role_of: Mapping[str, str]) -> dict[str, Index]:
     for i in first.values():
         if i not in contradicted:
             by_role[role_of[corpus.owners[i]]].append(i)
-    return {role: np.asarray(index, dtype=np.int64) for role, index in by_role.items()}
+    return defaultdict(lambda: np.empty(0, np.int64), {role: np.array(index, np.int64) for role, index in by_role.items()})
 
 
 def draw_evenly(index: Index, strata: Sequence[Hashable], count: int, rng: np.random.Generator) -> Index:
@@ -108,6 +103,11 @@ def draw_evenly(index: Index, strata: Sequence[Hashable], count: int, rng: np.ra
 def shard(samples: Samples, part: int, parts: int) -> Samples:
     """Part `part` of `parts` disjoint shards that together cover `samples`."""
     return samples.take(range(part, len(samples), parts))
+
+
+def _take(corpus: Corpus, index: Index) -> Samples:
+    """The samples at `index`, in the order of the corpus."""
+    return corpus.samples.take(np.sort(index).tolist())
 
 
 def _draw_anchors(pool: Index, corpus: Corpus, concepts: int, rng: np.random.Generator) -> Index:

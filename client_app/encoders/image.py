@@ -39,10 +39,10 @@ class ImageTokeniser(nn.Module):
 def augment(x_BHW: Tensor, strength: float, generator: Generator) -> Tensor:
     """Another hand and camera: small rotation, scale, shear and shift, pixel noise."""
     batch = len(x_BHW)
-    angle_B = strength * uniform(batch, -0.25, 0.25, generator)
-    scale_B = 1 + strength * uniform(batch, -0.15, 0.15, generator)
-    shear_B = strength * uniform(batch, -0.15, 0.15, generator)
-    shift_B2 = strength * uniform((batch, 2), -0.15, 0.15, generator)
+    angle_B = strength * uniform(batch, -0.15, 0.15, generator)
+    scale_B = 1 + strength * uniform(batch, -0.1, 0.1, generator)
+    shear_B = strength * uniform(batch, -0.1, 0.1, generator)
+    shift_B2 = strength * uniform((batch, 2), -0.1, 0.1, generator)
     row_x_B3 = torch.stack([angle_B.cos() * scale_B, shear_B - angle_B.sin() * scale_B, shift_B2[:, 0]], -1)
     row_y_B3 = torch.stack([angle_B.sin() * scale_B, angle_B.cos() * scale_B, shift_B2[:, 1]], -1)
     view_BHW = affine_view(x_BHW[:, None], torch.stack([row_x_B3, row_y_B3], 1))[:, 0]

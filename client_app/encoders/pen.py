@@ -35,14 +35,14 @@ class PenTokeniser(nn.Module):
 def augment(x_BP3: Tensor, strength: float, generator: Generator) -> Tensor:
     """Another hand: rotation, stretch, shift and tremor."""
     batch = len(x_BP3)
-    angle_B = strength * uniform(batch, -0.25, 0.25, generator)
-    stretch_B12 = 1 + 0.15 * strength * torch.randn((batch, 1, 2), generator=generator)
+    angle_B = strength * uniform(batch, -0.2, 0.2, generator)
+    stretch_B12 = 1 + 0.1 * strength * torch.randn((batch, 1, 2), generator=generator)
     rotation_B22 = torch.stack(
         [torch.stack([angle_B.cos(), -angle_B.sin()], -1), torch.stack([angle_B.sin(), angle_B.cos()], -1)], dim=1
     )
     point_BP2 = (x_BP3[..., :2] @ rotation_B22) * stretch_B12
-    point_BP2 = point_BP2 + 0.1 * strength * torch.randn((batch, 1, 2), generator=generator)
-    point_BP2 = point_BP2 + 0.02 * strength * torch.randn(point_BP2.shape, generator=generator)
+    point_BP2 = point_BP2 + 0.05 * strength * torch.randn((batch, 1, 2), generator=generator)
+    point_BP2 = point_BP2 + 0.01 * strength * torch.randn(point_BP2.shape, generator=generator)
     return torch.cat([point_BP2, x_BP3[..., 2:]], -1)
 
 

@@ -48,6 +48,10 @@ def perform(config: RunConfig, folder: RunFolder, console: Console, *, quiet: bo
     nodes = count_nodes(config)
     check_app_folder(repository())
     folder.prepare(config)
+    if not quiet:
+        console.print(
+            f"{config.method} on {config.suite}: {nodes} nodes, run folder {folder.path}", soft_wrap=True, highlight=False
+        )
     with nullcontext(lambda: None) if quiet else Watch(folder, console) as watch:
         run_simulation(config, repository(), nodes, watch)
     console.print(result_table(load_result(folder.path)))

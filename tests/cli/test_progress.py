@@ -61,6 +61,10 @@ def test_summary_of_the_final_evaluation() -> None:
     assert progress.time_left() == "0:00 left"
 
 
+def test_the_latest_accuracy_counts_not_the_best() -> None:
+    assert summarise([*round_lines(2), *round_lines(1)]).accuracy == {"image": 0.2, "speech": 0.1}
+
+
 def test_an_accuracy_that_is_not_known_is_left_out() -> None:
     lines = [*round_lines(1), {"scope": "modality", "round": 2, "modality": "image", "split": "random", "accuracy": None}]
     assert summarise(lines).accuracy == {"image": 0.2, "speech": 0.1}

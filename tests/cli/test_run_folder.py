@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ def folder(tmp_path: Path) -> RunFolder:
     return RunFolder(tmp_path / "run")
 
 
-def started(folder: RunFolder, *lines: dict[str, object]) -> RunFolder:
+def started(folder: RunFolder, *lines: Mapping[str, object]) -> RunFolder:
     folder.prepare(RunConfig())
     for line in lines:
         folder.append_metrics(line)

@@ -28,11 +28,12 @@ def test_run_then_go_on(tmp_path: Path, left_behind: Callable[[], list[str]]) ->
     folder = RunFolder(tmp_path / "run")
     done = concord_run("--suite", "demo", "--set", "rounds=1", *TINY, "--out", str(folder.path))
     assert done.returncode == 0, done.stderr
-    assert [line.split("  ")[0] for line in done.stdout.splitlines()[:2]] == ["round 1/1", "final evaluation"]
+    assert [line.split("  ")[0] for line in done.stdout.splitlines()[1:3]] == ["round 1/1", "final evaluation"]
     assert str(folder.report) in done.stdout
     done = concord_run("--resume", str(folder.path), "--set", "rounds=2")
     assert done.returncode == 0, done.stderr
     assert [line["round"] for line in folder.read_metrics() if line["scope"] == "round"] == [1, 2, 3]
+    assert [line for line in folder.read_metrics() if line["scope"] == "rejection"] == []
     assert load_result(folder.path).rounds == 2
     assert folder.report.exists()
     assert left_behind() == []

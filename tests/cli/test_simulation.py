@@ -11,6 +11,7 @@ import time
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,7 +48,9 @@ def main(grid, context):
     answers = [dict(reply.content["answer"]) for reply in replies]
     folder.append_metrics({"scope": "run", "event": "started", "answers": answers, "model.trunk": config.model.trunk})
     if config.suite == "concord-error":
-        raise ConcordError("C103", "the cause", "the cure")
+        error = ConcordError("C103", "the cause", "the cure")
+        folder.append_metrics({"scope": "run", "event": "failed", "message": str(error)})
+        raise error
     if config.suite == "bug":
         raise RuntimeError("a bug")
     if config.suite == "endless":
@@ -160,7 +163,7 @@ def test_toml_round_trip() -> None:
     flat = RunConfig().flat() | {"data": 'a "b"\\c\n=é', "lr": 3e-05, "resume": True}
     nested = tomllib.loads(simulation.to_toml(flat))
     for key, value in flat.items():
-        found = nested
+        found: Any = nested
         for part in key.split("."):
             found = found[part]
         assert found == value
@@ -200,4 +203,9 @@ def test_last_lines_end_with_the_exception() -> None:
     traceback = "Traceback (most recent call last):\n  File\nValueError: one\ntwo"
     log = f"INFO :  x\n{traceback}\n\x1b[91mERROR \x1b[0m:     Exit Code: 700\nmore"
     assert simulation.last_lines(log) == "  File\nValueError: one\ntwo"
+    chain = f"{traceback}\n\nThe above exception was the direct cause of the following exception:\n\n"
+    assert (
+        simulation.last_lines(f"{chain}Traceback (most recent call last):\n  Other\nRuntimeError: outer")
+        == "  File\nValueError: one\ntwo"
+    )
     assert simulation.last_lines("\n".join(map(str, range(99)))).split("\n")[0] == "84"

@@ -75,7 +75,7 @@ def test_owners_of_nodes_anchors_and_unseen_tests_do_not_overlap(suite: SuiteAnd
         assert owners["random"] <= owners["train"]
         assert not modality.anchors or not owners["anchors"] & owners["train"]
         declared = {*(o for group in modality.nodes.values() for o in group), *modality.unseen, *modality.anchors}
-        assert declared <= set(corpus.owners)  # no owner is misspelt
+        assert declared == set(corpus.owners)  # no owner is misspelt or forgotten
 
 
 def test_pooling_holds_what_all_nodes_hold(suite: SuiteAndData, federation: Federation) -> None:
@@ -105,7 +105,7 @@ def test_the_same_seed_gives_the_same_federation_and_another_one_does_not(suite:
     assert fingerprint(build_federation(*suite, seed=0, scenario="labelled")) == fingerprint(federation)
     other = build_federation(*suite, seed=1, scenario="labelled")
     assert other.anchors.digest != federation.anchors.digest
-    assert all(train_of(other, m).ids != train_of(federation, m).ids for m in federation.modalities)
+    assert any(train_of(other, m).ids != train_of(federation, m).ids for m in federation.modalities)
 
 
 def test_unlabelled_hides_the_training_labels_of_one_modality_only(suite: SuiteAndData, federation: Federation) -> None:

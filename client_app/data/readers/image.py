@@ -3,7 +3,7 @@
 MNIST's 10,000 test images come without writer ids, but the first 5,000 are from NIST's SD-3 (census employees) and the
 last 5,000 from SD-1 (students): two populations of writers. Semeion's 1,593 images come without writer ids too; its rows
 are in sheets, each with the digits 0 to 9 in ascending order. Stand-ins for people are therefore blocks of 500 rows
-within a population (``sd3-0`` ... ``sd1-9``) and sheets (``semeion-0`` ... ``semeion-4``). Whether a writer of one
+within a population (``sd3-0`` ... ``sd1-9``) and sheets (``semeion-0`` ... ``semeion-5``). Whether a writer of one
 block also wrote in the next is not known.
 """
 

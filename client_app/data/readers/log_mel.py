@@ -1,11 +1,10 @@
 """Log-mel spectrograms of short telephone-band sounds, for speech and tones: [N, 64 frames, 40 mels].
 
-25 ms windows every 12.5 ms at 8 kHz (Davis & Mermelstein 1980 for the mel scale; the filter bank is transformers').
-A recording stands in the middle of 0.81 s; of a longer one the loudest 0.81 s are kept. Levels more than 60 dB below
-the loudest are cut off, and each recording is standardised over the frames in which it sounds, so that neither
-loudness nor length moves the features.
+32 ms windows every 10 ms at 8 kHz (Davis & Mermelstein 1980 for the mel scale; the filter bank is transformers').
+A recording is trimmed to the frames within 25 dB of its loudest one, levels more than 60 dB below the loudest are
+cut off, its length is brought to 64 frames, and it is standardised: loudness, pauses and tempo do not move the features.
 
-Shapes: N recordings, W samples of the window of all frames, F frames, L samples of a frame, K frequency bins, M mels.
+Shapes: N recordings, W samples, F frames of a recording, K frequency bins, M mels.
 """
 
 from __future__ import annotations
@@ -15,25 +14,26 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from transformers.audio_utils import mel_filter_bank
 
 RATE = 8000
 FRAMES = 64
 MELS = 40
-FRAME = 200
-HOP = 100
-FFT = 256
-SPAN = (FRAMES - 1) * HOP + FRAME
+WINDOW = 256
+HOP = 80
+FFT = 512
 LOWEST_HZ = 60.0
+TRIM_DB = 25.0
 RANGE_DB = 60.0
-CHUNK = 512  # recordings at a time, which bounds memory
+FLOOR = 1e-10  # power below that of one 16-bit step
 
 
 def log_mel(waves: Sequence[NDArray[np.float32]]) -> Tensor:
     """Features [N, 64, 40] of N recordings at 8 kHz, of any lengths."""
-    parts = [_log_mel_of_chunk(waves[start : start + CHUNK]) for start in range(0, len(waves), CHUNK)]
-    return torch.cat(parts) if parts else torch.empty(0, FRAMES, MELS)
+    bank_KM = mel_filters()
+    features = [_log_mel_of_one(torch.as_tensor(wave), bank_KM) for wave in waves]
+    return torch.stack(features) if features else torch.empty(0, FRAMES, MELS)
 
 
 def mel_filters() -> Tensor:
@@ -50,31 +50,15 @@ def mel_filters() -> Tensor:
     return torch.as_tensor(bank_KM, dtype=torch.float32)
 
 
-def _log_mel_of_chunk(waves: Sequence[NDArray[np.float32]]) -> Tensor:
-    placed = [_centre(wave) for wave in waves]
-    wave_NW = torch.as_tensor(np.stack([wave for wave, _, _ in placed]))
-    frame_NFL = wave_NW.unfold(1, FRAME, HOP) * torch.hann_window(FRAME)
-    power_NFK = torch.fft.rfft(frame_NFL, FFT).abs().square()
-    decibel_NFM = 10 * torch.log10(power_NFK @ mel_filters() + 1e-12)
-    peak_N11 = decibel_NFM.amax((1, 2), keepdim=True)
-    decibel_NFM = decibel_NFM.maximum(peak_N11 - RANGE_DB)
-    start_F = torch.arange(FRAMES) * HOP
-    begin_N1, end_N1 = (torch.tensor([p[i] for p in placed]).unsqueeze(1) for i in (1, 2))
-    sounds_NF1 = ((start_F + FRAME > begin_N1) & (start_F < end_N1)).unsqueeze(2)
-    count_N11 = sounds_NF1.sum((1, 2), keepdim=True) * MELS
-    mean_N11 = (decibel_NFM * sounds_NF1).sum((1, 2), keepdim=True) / count_N11
-    variance_N11 = ((decibel_NFM - mean_N11).square() * sounds_NF1).sum((1, 2), keepdim=True) / count_N11
-    return (decibel_NFM - mean_N11) / variance_N11.sqrt().clamp_min(1e-3)
-
-
-def _centre(wave: NDArray[np.float32]) -> tuple[NDArray[np.float32], int, int]:
-    """The recording in a window of `SPAN` samples, without its mean, and where in it the recording begins and ends."""
-    wave = wave - wave.mean()
-    if wave.size > SPAN:
-        energy = np.concatenate([[0.0], np.cumsum(np.square(wave, dtype=np.float64))])
-        loudest = int(np.argmax(energy[SPAN:] - energy[:-SPAN]))
-        return wave[loudest : loudest + SPAN], 0, SPAN
-    begin = (SPAN - wave.size) // 2
-    window = np.zeros(SPAN, np.float32)
-    window[begin : begin + wave.size] = wave
-    return window, begin, begin + wave.size
+def _log_mel_of_one(wave_W: Tensor, bank_KM: Tensor) -> Tensor:
+    """Features [64, M] of one recording."""
+    wave_W = wave_W - wave_W.mean()
+    wave_W = nn.functional.pad(wave_W, (0, max(0, WINDOW - len(wave_W))))
+    spectrum_KF = torch.stft(wave_W, FFT, HOP, WINDOW, torch.hann_window(WINDOW), pad_mode="constant", return_complex=True)
+    power_FM = spectrum_KF.abs().square().T @ bank_KM
+    level_F = 10 * torch.log10(power_FM.sum(1) + FLOOR)
+    heard = torch.nonzero(level_F > level_F.max() - TRIM_DB).flatten()
+    decibel_FM = 10 * torch.log10(power_FM[int(heard[0]) : int(heard[-1]) + 1] + FLOOR)
+    decibel_FM = decibel_FM.maximum(decibel_FM.max() - RANGE_DB)
+    resized_MF = nn.functional.interpolate(decibel_FM.T[None], size=FRAMES, mode="linear", align_corners=True)[0]
+    return ((resized_MF - resized_MF.mean()) / resized_MF.std().clamp_min(1e-3)).T.contiguous()

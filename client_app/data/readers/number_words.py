@@ -5,7 +5,6 @@ The owner of a word is its language. A form that a language lacks is left out.
 
 from __future__ import annotations
 
-from decimal import InvalidOperation
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from client_app.data.readers.characters import encode
 
 FORMS = ("cardinal", "ordinal", "year")
 # What num2words' converters raise for a form that they do not have; only the first is meant to say so.
-NO_SUCH_FORM = (NotImplementedError, ValueError, IndexError, KeyError, AttributeError, TypeError, InvalidOperation)
+NO_SUCH_FORM = (NotImplementedError, ValueError, IndexError, KeyError, AttributeError)
 
 
 def build(_: Path) -> Corpus:

@@ -45,4 +45,4 @@ def build(data: Path) -> Corpus:
     return Corpus(corpus.samples, corpus.owners, torch.as_tensor(pack["take"] < OFFICIAL_TEST_TAKES))
 
 
-SPEECH = Reader("speech", 1, build, (FSDD,))
+SPEECH = Reader("speech", 2, build, (FSDD,))
