@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from client_app.model import MultimodalModel
 from concord.functional.gram import concept_means
 from concord.functional.precision import fisher_trace, laplace_variance, mc_dropout_variance
-from concord.functional.prototypes import anchor_coordinates, class_prototypes
+from concord.functional.prototypes import anchor_assignment, class_prototypes
 from concord.samples import Samples
 from concord.seeding import seeded
 from concord.wire.messages import matrix_to_wire
@@ -55,7 +55,7 @@ def embeddings_message(modality: str, split: str, z_ND: Tensor, labels: Tensor, 
         modality=modality,
         split=split,
         pooled=matrix_to_wire(z_ND),
-        coordinates=matrix_to_wire(anchor_coordinates(z_ND, means_CD, mask_C)),
+        coordinates=matrix_to_wire(anchor_assignment(z_ND, means_CD, mask_C)),
         labels=labels.tolist(),
     )
 

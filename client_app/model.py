@@ -50,6 +50,7 @@ class MultimodalModel(nn.Module):
         head_scope: HeadScope | None = None,
     ) -> None:
         super().__init__()
+        self.classes = classes
         self.head_scope = head_scope or config.head_scope
         trunk = build_trunk(config, base)
         width = int(trunk.config.hidden_size)  # type: ignore[union-attr, arg-type]

@@ -30,6 +30,7 @@ from concord.config import RunConfig
 from concord.errors import ConcordError
 from concord.functional.gram import gram
 from concord.samples import NO_LABEL, Samples
+from concord.seeding import seeded
 from concord.wire.groups import manifest_of, pack, shapes_from_manifest, shapes_of, unpack
 from concord.wire.messages import SCHEMA_VERSION, gram_from_wire, gram_to_wire, matrix_from_wire, prototypes_from_wire, prototypes_to_wire
 from concord.wire.v1 import federation_pb2 as pb
@@ -170,17 +171,18 @@ class Node:
         self, model: MultimodalModel, report: pb.Report, agreed: Agreed, travelling: list[str], *, want_variance: bool
     ) -> dict[str, NDArray[np.float32]]:
         method = method_of(self.config)
-        losses = train(
-            model,
-            self.data.train,
-            self.own_anchors,
-            method,
-            agreed,
-            self.config,
-            owner=self.data.name,
-            round_=report.round,
-            device=self.device,
-        )
+        with seeded(self.config.seed, "training", self.data.name, report.round):  # dropout of a pretrained trunk
+            losses = train(
+                model,
+                self.data.train,
+                self.own_anchors,
+                method,
+                agreed,
+                self.config,
+                owner=self.data.name,
+                round_=report.round,
+                device=self.device,
+            )
         report.losses.update(losses)
         self.store.save_round(report.round, model.private_tensors(travelling))
         if method.sends_prototypes:

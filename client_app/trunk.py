@@ -53,7 +53,8 @@ def adapt_trunk(trunk: nn.Module, config: RunConfig, rank: int) -> nn.Module:
         lora_dropout=0.0,
         bias="none",
     )
-    adapted: nn.Module = get_peft_model(trunk, settings)  # type: ignore[arg-type]
+    with seeded(config.seed, "adapter"):  # peft draws an A of its own first
+        adapted: nn.Module = get_peft_model(trunk, settings)  # type: ignore[arg-type]
     for name, layer in lora_layers(adapted):
         a_RI = layer.lora_A[ADAPTER].weight
         shared_a_RI = orthonormal_rows(config.adapter.rank, a_RI.shape[1], generator_for(config.seed, "adapter", name))

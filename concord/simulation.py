@@ -94,7 +94,7 @@ def check_app_folder(folder: Path) -> None:
 
 
 def environment(home: Path) -> dict[str, str]:
-    """The environment of all that is started: Flower sends and installs nothing, a ClientApp has one thread."""
+    """The environment of all that is started: Flower sends and installs nothing, a ClientApp has one thread, Ray stays local."""
     ours = {
         "PATH": f"{_SCRIPTS}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "FLWR_HOME": str(home),
@@ -102,6 +102,7 @@ def environment(home: Path) -> dict[str, str]:
         "FLWR_DISABLE_UPDATE_CHECK": "1",
         "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
         "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # no cluster here either: Ray listens on the loopback interface only
         "OMP_NUM_THREADS": "1",
     }
     if len(str(home)) <= RAY_FOLDER_LENGTH:

@@ -1,7 +1,7 @@
 """The model folder of a run: safetensors and JSON only.
 
-``trunk/`` and ``adapter/`` load with plain transformers and peft; tokenisers and heads lie beside them, and the anchors
-that make embeddings of different modalities comparable.
+``trunk/`` and ``adapter/`` load with plain transformers and peft; tokenisers, projectors and heads lie beside them, and
+the anchors that make embeddings of different modalities comparable.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def export_model(folder: Path, config: RunConfig, anchors: AnchorSet, state: Glo
         trunk.save_pretrained(str(folder / "adapter"))
     else:
         trunk.save_pretrained(folder / "trunk")  # type: ignore[operator]
-    for part, modules in (("tokenisers", model.tokenisers), ("heads", model.heads)):
+    for part, modules in (("tokenisers", model.tokenisers), ("projectors", model.projectors), ("heads", model.heads)):
         save_file(_tensors(modules), folder / f"{part}.safetensors")
     save_anchors(anchors, folder / "anchors")
     about = {

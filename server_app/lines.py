@@ -15,6 +15,7 @@ from concord.wire.messages import gram_from_wire
 from concord.wire.v1 import federation_pb2 as pb
 from server_app.results import cka_table
 from strategies.strategy import Outcome
+from strategies.validation import Rejection
 
 Line = dict[str, Any]
 
@@ -23,7 +24,7 @@ def outcome_lines(outcome: Outcome, config: RunConfig, round_: int, seconds: flo
     """All lines of one round; the evaluation in them is of the model that came in to the round."""
     reports = [accepted.report for accepted in outcome.accepted]
     return [
-        *({"scope": "rejection", "round": round_, "node": r.node, "reason": str(r.reason), "detail": r.detail} for r in outcome.rejections),
+        *rejection_lines(outcome.rejections, round_),
         *_node_lines(reports, round_, outcome),
         *_modality_lines(reports, round_),
         *_weight_lines(outcome, round_),
@@ -42,6 +43,11 @@ def outcome_lines(outcome: Outcome, config: RunConfig, round_: int, seconds: flo
             "losses": _mean_losses(reports),
         },
     ]
+
+
+def rejection_lines(rejections: Iterable[Rejection], round_: int) -> list[Line]:
+    """What was left out of a round; round 0 is the census."""
+    return [{"scope": "rejection", "round": round_, "node": r.node, "reason": str(r.reason), "detail": r.detail} for r in rejections]
 
 
 def modality_grams(reports: Iterable[pb.Report], concepts: int) -> dict[str, tuple[Tensor, Tensor]]:

@@ -16,14 +16,14 @@ from torch import Tensor
 from client_app.data.federation import build_federation
 from client_app.model import MultimodalModel
 from concord.anchors import AnchorSet, load_anchors
-from concord.config import RunConfig
+from concord.config import RunConfig, parse_config
 from concord.errors import ConcordError
 from concord.run_folder import RunFolder
 from concord.wire.groups import pack
 from server_app.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
 from server_app.evaluation import final_result
 from server_app.export import export_model
-from server_app.lines import outcome_lines
+from server_app.lines import outcome_lines, rejection_lines
 from server_app.report import write_report
 from server_app.results import Result, save_result
 from server_app.warmup import warm_up
@@ -32,6 +32,7 @@ from strategies.registry import METHODS, check_method
 from strategies.strategy import ConcordStrategy, GlobalState
 
 NODE_POLL = 0.2  # seconds between looks for nodes that are still to connect
+MAY_CHANGE = ("rounds", "resume", "run-folder")  # of a run that goes on
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,8 @@ class Run:
             time.sleep(NODE_POLL)
         self.strategy.take_census(self.grid)
         refused = self.strategy.refused.values()
-        self._append([{"scope": "rejection", "round": 0, "node": r.node, "reason": str(r.reason), "detail": r.detail} for r in refused])
+        told = self.folder.read_metrics()  # by a run that is resumed
+        self._append([line for line in rejection_lines(refused, 0) if line not in told])
         if len(self.strategy.census) < self.config.min_nodes:
             why = "; ".join(f"{r.node} refused ({r.reason}): {r.detail}" for r in refused) or "no node was refused"
             raise ConcordError(
@@ -79,7 +81,10 @@ class Run:
     def train_round(self, round_: int) -> None:
         """One round: ask, collect, check, average, write down, checkpoint."""
         started = time.monotonic()
+        before = set(self.strategy.refused)
         messages = self.strategy.configure_train(round_, ArrayRecord(), ConfigRecord(), self.grid)
+        late = [r for node_id, r in self.strategy.refused.items() if node_id not in before]
+        self._append(rejection_lines(late, round_))
         outcome = self.strategy.aggregate(round_, exchange(self.grid, messages, self.config.round_timeout))
         seconds = time.monotonic() - started
         self._append(outcome_lines(outcome, self.config, round_, seconds, len(self.anchors.concepts)))
@@ -109,18 +114,32 @@ def open_run(config: RunConfig, grid: Grid) -> Run:
     check_method(config)
     anchors = run_anchors(config)
     folder = RunFolder(config.run_folder)
+    if config.resume:
+        check_resumable(config, folder)
     folder.prepare(config)
     state = GlobalState({}) if config.resume else initial_state(config, anchors)
     width = trunk_width(config)
     strategy = METHODS[config.method].strategy(config, anchors, state, width)
     if config.resume:
-        if not has_checkpoint(folder.checkpoint):
-            raise ConcordError("C402", f"{folder.path} has no checkpoint", "start the run again without resuming")
         strategy.state = load_checkpoint(folder.checkpoint, strategy.consensus)
+        if strategy.state.round_ > config.rounds:
+            done = f"{strategy.state.round_} rounds are done, and rounds is {config.rounds}"
+            raise ConcordError("C402", done, f"set rounds to {strategy.state.round_} or more")
         folder.truncate_metrics(strategy.state.round_)
     message = f"resumed after round {strategy.state.round_}" if config.resume else ""
     folder.append_metrics({"scope": "run", "event": "started", "message": message})
     return Run(config, anchors, strategy, folder, grid)
+
+
+def check_resumable(config: RunConfig, folder: RunFolder) -> None:
+    """ConcordError C402 unless the folder holds a checkpoint of a run with these settings, `rounds` apart."""
+    if not has_checkpoint(folder.checkpoint):
+        raise ConcordError("C402", f"{folder.path} has no checkpoint", "start the run again without resuming")
+    before = parse_config(folder.read_config()).flat()
+    other = [key for key, value in config.flat().items() if value != before[key] and key not in MAY_CHANGE]
+    if other:
+        changed = "; ".join(f"{key} was {before[key]!r}, is {config.flat()[key]!r}" for key in other)
+        raise ConcordError("C402", f"{folder.path}: {changed}", "go on with the settings it was started with, or start anew")
 
 
 def run_anchors(config: RunConfig) -> AnchorSet:

@@ -46,6 +46,7 @@ METHODS: dict[str, MethodEntry] = {
     "fedproto": MethodEntry("exchanges class prototypes, keeps models at home", FedProto, None),
     "local": MethodEntry("no exchange: each node learns from its own data", Local, None),
     "anchors-only": MethodEntry("no exchange: each node learns from its public anchors alone", Local, None),
+    "self-training": MethodEntry("no exchange: GeoLoRA's pseudo-labels on each node alone", Local, None),
     "centralised": MethodEntry("all data in one place: the upper bound", FedAvg, fedavg.DEFAULT_RULE, pooled=True),
 }
 

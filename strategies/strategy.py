@@ -96,6 +96,7 @@ class ConcordStrategy(Strategy):
         self._with_base: set[int] = set()
         self._expected: dict[int, Expectation] = {}
         self._bytes_down: dict[int, int] = {}
+        self._asked: list[Message] = []
 
     @property
     def needs_variance(self) -> bool:
@@ -143,8 +144,13 @@ class ConcordStrategy(Strategy):
         return self._instruct(server_round, pb.PHASE_EVALUATE, [n for n in self.census if n in present])
 
     def aggregate_train(self, server_round: int, replies: Iterable[Message]) -> tuple[ArrayRecord | None, MetricRecord | None]:
-        """Averages replies as Flower hands them over; see `aggregate`."""
-        outcome = self.aggregate(server_round, {reply.metadata.src_node_id: reply for reply in replies})
+        """Averages replies as Flower hands them over; see `aggregate`.
+
+        Errors that the SuperLink makes do not come from the node's id, so replies are matched by the message they answer.
+        """
+        asked = {message.metadata.message_id: message.metadata.dst_node_id for message in self._asked}
+        known = {asked.get(reply.metadata.reply_to_message_id, 0): reply for reply in replies}
+        outcome = self.aggregate(server_round, known)
         return (None if outcome.kept_old_model else self.arrays()), MetricRecord({"replies": len(outcome.accepted)})
 
     def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
@@ -216,6 +222,7 @@ class ConcordStrategy(Strategy):
             messages.append(
                 Message(record, dst_node_id=node_id, message_type=action, ttl=self.config.round_timeout, group_id=str(round_))
             )
+        self._asked = messages
         return messages
 
     def _request(

@@ -148,7 +148,7 @@ def check_census(census: pb.Census, anchors: AnchorSet, known: Mapping[int, pb.C
         )
     if not sum(holding.examples for holding in census.holdings):
         raise Rejected(Reason.NO_DATA, "it holds no training sample: check its data folder")
-    unknown = [h.modality for h in census.holdings if h.modality not in anchors.modalities]
+    unknown = [h.modality for h in census.holdings if not len(anchors.modalities.get(h.modality, ()))]
     if unknown:
         raise Rejected(Reason.NO_DATA, f"the anchor set has no {', '.join(unknown)}")
     if any(other.node == census.node for other_id, other in known.items() if other_id != node_id):
@@ -176,11 +176,13 @@ def _check_modalities(report: pb.Report, census: pb.Census) -> None:
         *(("evaluation", entry.modality, entry.split) for entry in report.evaluations),
         *(("embeddings", entry.modality, entry.split) for entry in report.embeddings),
     ]
+    seen: set[tuple[str, str, str]] = set()
     for what, modality, split in named:
         if modality not in held:
             raise Rejected(Reason.UNKNOWN_MODALITY, f"{what} of {modality!r}, its census names {sorted(held)}")
-        if named.count((what, modality, split)) > 1:
+        if (what, modality, split) in seen:
             raise Rejected(Reason.UNKNOWN_MODALITY, f"{what} of {modality!r} {split} more than once")
+        seen.add((what, modality, split))
 
 
 def _check_gram(entry: pb.ModalityGram, anchors: AnchorSet) -> None:

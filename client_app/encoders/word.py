@@ -19,11 +19,11 @@ class WordTokeniser(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(CODES, 32, padding_idx=PADDING)
+        self.embedding = nn.Embedding(CODES, 64, padding_idx=PADDING)
         self.convolutions = nn.Sequential(
-            nn.Conv1d(32, 64, 3, padding=1),
+            nn.Conv1d(64, 128, 3, padding=1),
             nn.GELU(),
-            nn.Conv1d(64, width, 4, stride=2, padding=1),
+            nn.Conv1d(128, width, 4, stride=2, padding=1),
         )
         self.positions = Positions(CHARACTERS // 2, width)
 

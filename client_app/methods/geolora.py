@@ -19,11 +19,10 @@ from client_app.methods.method import Agreed, Masked, Method, cross_entropy
 from client_app.model import MultimodalModel
 from client_app.views import Part, Views
 from concord.functional.gram import cka, concept_means, gram
-from concord.functional.prototypes import anchor_coordinates
+from concord.functional.prototypes import anchor_assignment
 from concord.functional.pseudo import confident_share, fit_prior, missing_prior
 from concord.samples import NO_LABEL, Samples
 
-COORDINATE_TEMPERATURE = 0.1
 FEWEST_CONCEPTS = 4  # below this a CKA says nothing
 
 
@@ -74,12 +73,10 @@ class GeoLora(Method):
         """Class probabilities [N, C] of samples from the head, or from their anchor coordinates; on the CPU."""
         device = next(model.parameters()).device
         z_ND = embed_all(model, modality, samples, device)
-        logits_NC = model.classify(modality, z_ND)
         if self.config.geolora.pseudo_labels == "anchors":
-            means_CD, mask_C = anchor_means(model, modality, anchors, logits_NC.shape[1], device)
-            logits_NC = anchor_coordinates(z_ND, means_CD, mask_C) / COORDINATE_TEMPERATURE
-            logits_NC = logits_NC.masked_fill(~mask_C, -torch.inf)
-        return logits_NC.softmax(1).cpu()
+            means = anchor_means(model, modality, anchors, model.classes, device)
+            return anchor_assignment(z_ND, *means).cpu()
+        return model.classify(modality, z_ND).softmax(1).cpu()
 
 
 def frame_distance(parts: list[Part], frame: Masked) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from client_app.methods.fedproto import FedProto
 from client_app.methods.geolora import GeoLora
 from client_app.methods.method import Method
+from client_app.methods.self_training import SelfTraining
 from client_app.methods.supervised import AnchorsOnly, Local, Supervised
 from concord.config import RunConfig
 
@@ -14,6 +15,7 @@ METHODS: dict[str, type[Method]] = {
     "fedproto": FedProto,
     "local": Local,
     "anchors-only": AnchorsOnly,
+    "self-training": SelfTraining,
     "centralised": Supervised,
 }
 

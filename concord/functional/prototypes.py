@@ -100,3 +100,18 @@ def anchor_coordinates(z_ND: Tensor, anchor_CD: Tensor, mask_C: Tensor) -> Tenso
         Cosines, shape [N, C]; masked concepts are zero.
     """
     return unit_rows(z_ND) @ unit_rows(anchor_CD.masked_fill(~mask_C[:, None], 0)).T
+
+
+def anchor_assignment(z_ND: Tensor, anchor_CD: Tensor, mask_C: Tensor, temperature: float = 0.1) -> Tensor:
+    """Anchor coordinates as shares that sum to one, softmax of the similarities over the concepts present, shape [N, C].
+
+    Sharper than the similarities themselves: the nearest concepts count, the distances to all others hardly do. Source: ours.
+
+    Args:
+        z_ND: embeddings, shape [N, D].
+        anchor_CD: one anchor a concept, shape [C, D].
+        mask_C: concepts present, at least one, shape [C], bool.
+        temperature: of the softmax; cosines differ by at most 2.
+    """
+    similarity_NC = anchor_coordinates(z_ND, anchor_CD, mask_C) / temperature
+    return similarity_NC.masked_fill(~mask_C, -torch.inf).softmax(1)

@@ -415,7 +415,7 @@ class Embeddings(_message.Message):
     def pooled(self) -> Global___Matrix: ...
     @_builtins.property
     def coordinates(self) -> Global___Matrix:
-        """cosine to each anchor concept"""
+        """shares of the anchor concepts"""
 
     @_builtins.property
     def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...

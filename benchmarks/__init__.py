@@ -1,0 +1,1 @@
+"""Runnable comparisons and their committed results."""

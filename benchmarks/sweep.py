@@ -1,0 +1,83 @@
+"""Runs cases in parallel processes on the in-process grid and keeps their figures, one JSON line a case.
+
+What is done is not done again, so a sweep that was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import tempfile
+import time
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+from benchmarks.cases import SUITE, Case
+
+Figures = dict[str, Any]
+KEPT = ("accuracy", "retrieval", "cka", "bytes", "seconds")
+
+
+def run_cases(cases: Iterable[Case], data: Path, results: Path, jobs: int) -> None:
+    """Runs the cases that `results` does not have yet, `jobs` at a time, one core each."""
+    done = read_results(results)
+    todo = [case for case in cases if case.key not in done]
+    os.environ["OMP_NUM_THREADS"] = "1"
+    results.parent.mkdir(parents=True, exist_ok=True)
+    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+        futures = {pool.submit(run_case, case, data): case for case in todo}
+        for number, future in enumerate(as_completed(futures), 1):
+            figures = future.result()
+            with results.open("a") as file:
+                file.write(json.dumps({"case": futures[future].key} | figures, separators=(",", ":")) + "\n")
+            print(f"[{number}/{len(todo)}] {futures[future].key}: {figures['cpu-seconds']:.0f} s of CPU", flush=True)
+
+
+def read_results(results: Path) -> dict[str, Figures]:
+    """Figures by case."""
+    if not results.exists():
+        return {}
+    lines = (json.loads(line) for line in results.read_text().splitlines())
+    return {line["case"]: line for line in lines}
+
+
+def run_case(case: Case, data: Path) -> Figures:
+    """One run on the in-process grid."""
+    from client_app.app import app  # noqa: PLC0415 - after OMP_NUM_THREADS is set, in the worker
+    from client_app.data.federation import build_federation  # noqa: PLC0415
+    from concord.config import parse_config  # noqa: PLC0415
+    from server_app.in_process import InProcessGrid  # noqa: PLC0415
+    from server_app.run import open_run  # noqa: PLC0415
+    from strategies.registry import METHODS  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory() as folder:
+        config = parse_config(
+            {
+                "method": case.row.method,
+                "suite": SUITE,
+                "scenario": case.scenario,
+                "data": str(data),
+                "seed": case.seed,
+                "run-folder": f"{folder}/run",
+                "share-test-embeddings": True,
+                **case.row.settings,
+            }
+        )
+        federation = build_federation(SUITE, data, case.seed, case.scenario, METHODS[case.row.method].pooled)
+        grid = InProcessGrid(app, config.flat(), len(federation.nodes))
+        started = time.process_time()
+        result = open_run(config, grid).rounds()
+        if result.rejections:
+            raise RuntimeError(f"{case.key}: {result.rejections}")
+        figures = result.model_dump(mode="json", by_alias=True, include=set(KEPT))
+        figures["bytes"].pop("nodes")
+        return _rounded(figures) | {"cpu-seconds": round(time.process_time() - started, 1)}
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    return round(value, 4) if isinstance(value, float) else value

@@ -1,0 +1,202 @@
+"""Who may take part, who may not and why, and who comes and goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from flwr.app import ConfigRecord, Message, RecordDict
+from tiny_run import CENSUS, ONE_EACH, TINY, NamedNodes, Settings, edited_census, lines, open_tiny, run_tiny, tiny_config
+
+from client_app.data.federation import build_federation
+from concord.anchors import AnchorSet, save_anchors
+from concord.errors import ConcordError
+from concord.run_folder import RunFolder
+from concord.wire.records import MESSAGE, PROTOBUF
+from concord.wire.v1 import federation_pb2 as pb
+from server_app.in_process import Intercept, pass_on
+from server_app.run import Run, open_run
+
+ODD, NAME = 2, ONE_EACH[1]
+
+
+def census_from(node_id: int, change: Callable[[Message], Message | None]) -> Intercept:
+    def intercept(node: int, message: Message, reply: Message) -> Message | None:
+        return change(reply) if node == node_id and message.metadata.message_type == CENSUS else reply
+
+    return intercept
+
+
+def told(change: Callable[[pb.Census], None]) -> Callable[[Message], Message]:
+    return lambda reply: edited_census(reply, change)
+
+
+def no_samples(census: pb.Census) -> None:
+    census.holdings[0].examples = 0
+
+
+def no_holdings(census: pb.Census) -> None:
+    del census.holdings[:]
+
+
+def odd_modality(census: pb.Census) -> None:
+    census.holdings[0].modality = "smell"
+
+
+def other_schema(census: pb.Census) -> None:
+    census.schema_version = 2
+
+
+def other_anchors(census: pb.Census) -> None:
+    census.anchor_digest = "f" * 64
+
+
+def same_name(census: pb.Census) -> None:
+    census.node = ONE_EACH[0]
+
+
+def random_bytes(reply: Message) -> Message:
+    reply.content = RecordDict({MESSAGE: ConfigRecord({PROTOBUF: b"\x0a\xff\xff"})})
+    return reply
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "reason"),
+    [
+        (told(no_samples), NAME, "no-data"),
+        (told(no_holdings), NAME, "no-data"),
+        (told(odd_modality), NAME, "no-data"),
+        (told(other_schema), "node 2", "undecodable"),
+        (told(other_anchors), NAME, "other-anchors"),
+        (told(same_name), ONE_EACH[0], "duplicate-name"),
+        (random_bytes, "node 2", "undecodable"),
+        (lambda reply: None, "node 2", "no-reply"),
+    ],
+    ids=["no samples", "no holdings", "odd modality", "other schema", "other anchors", "same name", "random bytes", "silence"],
+)
+def test_a_node_that_cannot_take_part_is_refused_with_its_reason(
+    change: Callable[[Message], Message | None], name: str, reason: str, tmp_path: Path
+) -> None:
+    result = run_tiny(tmp_path, {"rounds": 1, "round-timeout": 0.2}, intercept=census_from(ODD, change))
+    assert [(r.round, r.node, r.reason) for r in result.rejections] == [(0, name, reason)]
+    assert [node.name for node in result.nodes] == sorted({ONE_EACH[0], ONE_EACH[2]})
+    assert lines(tmp_path, "round")[0]["asked"] == 2
+
+
+def test_a_node_with_anchors_of_another_seed_is_refused(tmp_path: Path) -> None:
+    save_anchors(build_federation("demo", None, 1, "labelled").anchors, tmp_path / "anchors")
+    config = tiny_config(tmp_path / "run", {"rounds": 1})
+    grid = NamedNodes(config, ONE_EACH)
+    grid.context(ODD).run_config["anchors"] = str(tmp_path / "anchors")
+    result = open_run(config, grid).rounds()
+    assert [(r.round, r.node, r.reason) for r in result.rejections] == [(0, NAME, "other-anchors")]
+
+
+def test_a_modality_without_anchors_is_refused_and_the_error_says_so(tmp_path: Path) -> None:
+    whole = build_federation("demo", None, 0, "labelled").anchors
+    save_anchors(AnchorSet(whole.concepts, {m: s for m, s in whole.modalities.items() if m != "word"}), tmp_path / "anchors")
+    result = run_tiny(tmp_path / "run", {"rounds": 1, "anchors": str(tmp_path / "anchors")})
+    assert [(r.round, r.reason) for r in result.rejections] == [(0, "node-error")]
+    assert "C302" in result.rejections[0].detail
+    assert "'word'" in result.rejections[0].detail
+    assert result.accuracy["random"].keys() == {"image", "tone"}
+
+
+@pytest.mark.parametrize("settings", [{"anchors": "/nowhere"}, {"method": "fedaverage"}, {"suite": "dem"}, {"scenario": "lab"}], ids=str)
+def test_a_mistake_in_the_settings_ends_before_the_folder_is_made(settings: Settings, tmp_path: Path) -> None:
+    with pytest.raises(ConcordError, match="C103|C204|C301"):
+        open_tiny(tmp_path / "run", settings)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_node_without_data_of_its_own_is_refused(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path, {"rounds": 1})
+    grid = NamedNodes(config, ONE_EACH)
+    grid.context(ODD).node_config["node"] = "word-nowhere"
+    result = open_run(config, grid).rounds()
+    assert [(r.node, r.reason) for r in result.rejections] == [("node 2", "node-error")]
+    assert "C203" in result.rejections[0].detail
+
+
+@pytest.mark.parametrize(("refused", "said"), [(True, "word-west-europe refused .no-data."), (False, "no node was refused")])
+def test_too_few_nodes_end_the_run_before_any_training(refused: bool, said: str, tmp_path: Path) -> None:
+    seen: list[str] = []
+    spoil = census_from(ODD, told(no_samples)) if refused else pass_on
+
+    def listen(node_id: int, message: Message, reply: Message) -> Message | None:
+        seen.append(message.metadata.message_type)
+        return spoil(node_id, message, reply)
+
+    settings = {"min-nodes": 3 if refused else 4, "round-timeout": 0.3}
+    run = open_tiny(tmp_path, settings, intercept=listen)
+    with pytest.raises(ConcordError, match=f"C401 .*{said}"):
+        run.rounds()
+    assert set(seen) == {CENSUS}
+    assert not RunFolder(tmp_path).checkpoint.exists()
+
+
+class ComingAndGoing(NamedNodes):
+    """A grid whose nodes are connected only while they are in `present`."""
+
+    present: Sequence[int] = ()
+
+    def get_node_ids(self) -> list[int]:
+        return [node_id for node_id in super().get_node_ids() if node_id in self.present]
+
+
+def coming_and_going(
+    folder: Path, names: Sequence[str], present: Sequence[int], intercept: Intercept = pass_on
+) -> tuple[Run, ComingAndGoing]:
+    config = tiny_config(folder, {"rounds": 3})
+    grid = ComingAndGoing(config, names, intercept)
+    grid.present = present
+    run = open_run(config, grid)
+    run.wait_for_nodes()
+    return run, grid
+
+
+def test_a_node_that_comes_late_joins_and_one_that_left_is_not_asked(tmp_path: Path) -> None:
+    run, grid = coming_and_going(tmp_path, ONE_EACH, [1, 2])
+    run.train_round(1)
+    grid.present = [1, 2, 3]
+    run.train_round(2)
+    grid.present = [2, 3]
+    run.train_round(3)
+    assert [(line["asked"], line["replies"]) for line in lines(tmp_path, "round")] == [(2, 2), (3, 3), (2, 2)]
+    assert {line["node"] for line in lines(tmp_path, "node") if line["round"] == 2} == set(ONE_EACH)
+    assert {line["node"] for line in lines(tmp_path, "node") if line["round"] == 3} == set(ONE_EACH[1:])
+
+
+def test_a_late_node_that_is_refused_is_told_in_its_round(tmp_path: Path) -> None:
+    run, grid = coming_and_going(tmp_path, ONE_EACH, [1, 3], census_from(ODD, told(no_samples)))
+    run.train_round(1)
+    grid.present = [1, 2, 3]
+    run.train_round(2)
+    run.train_round(3)
+    assert [(line["round"], line["node"], line["reason"]) for line in lines(tmp_path, "rejection")] == [(2, NAME, "no-data")]
+
+
+def test_a_node_that_returns_under_another_id_takes_its_place_again(tmp_path: Path) -> None:
+    run, grid = coming_and_going(tmp_path, (*ONE_EACH, NAME), [1, 2, 3])
+    run.train_round(1)
+    grid.present = [1, 3, 4]
+    run.train_round(2)
+    assert lines(tmp_path, "rejection") == []
+    assert {line["node"] for line in lines(tmp_path, "node") if line["round"] == 2} == set(ONE_EACH)
+    assert sorted(census.node for census in run.strategy.census.values()) == sorted(ONE_EACH)
+
+
+def test_min_nodes_waits_for_nodes_that_connect_while_it_waits(tmp_path: Path) -> None:
+    class Slow(NamedNodes):
+        asked = 0
+
+        def get_node_ids(self) -> list[int]:
+            self.asked += 1
+            return super().get_node_ids()[: self.asked]
+
+    config = tiny_config(tmp_path, {"min-nodes": 3})
+    run = open_run(config, Slow(config, ONE_EACH))
+    run.wait_for_nodes()
+    assert len(run.strategy.census) == 3
+    assert "rounds" in TINY

@@ -1,0 +1,57 @@
+"""Golden figures: what each method reaches in a small run stays what it was.
+
+``golden/<method>.json`` holds the settings, the accuracies and the tolerance. On one machine the figures repeat bit for
+bit (see test_methods.py); another processor or build of torch rounds otherwise and turns a few predictions over. Where a
+change of figures is meant, write them anew and look at the difference before it is committed:
+
+    pytest tests/e2e/test_golden.py --regenerate-golden
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from tiny_run import ONE_EACH, TINY, NamedNodes, Settings
+
+from client_app.app import app
+from concord.config import parse_config
+from server_app.in_process import InProcessGrid
+from server_app.run import open_run
+from strategies.registry import METHODS
+
+GOLDEN = Path(__file__).parent / "golden"
+SETTINGS: Settings = {**TINY, "suite": "demo", "seed": 0, "local-steps": 8, "batch-size": 16, "warmup.steps": 30}
+TOLERANCE = 0.03  # of an accuracy, about 15 of 500 test samples
+
+Accuracies = dict[str, dict[str, float]]
+
+
+def accuracies(method: str, folder: Path) -> Accuracies:
+    """Accuracy by split and modality of a run with the default learning rate and switches."""
+    config = parse_config({**SETTINGS, "method": method, "run-folder": str(folder)})
+    pooled = METHODS[method].pooled
+    grid = InProcessGrid(app, config.flat(), 1) if pooled else NamedNodes(config, ONE_EACH)
+    result = open_run(config, grid).rounds()
+    return {split: {m: round(a.accuracy, 4) for m, a in sorted(by.items())} for split, by in sorted(result.accuracy.items())}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_accuracies_are_the_golden_ones(method: str, tmp_path: Path, pytestconfig: pytest.Config) -> None:
+    file = GOLDEN / f"{method}.json"
+    found = accuracies(method, tmp_path / "run")
+    if pytestconfig.getoption("--regenerate-golden"):
+        nodes = ["centralised"] if METHODS[method].pooled else list(ONE_EACH)
+        golden = {"settings": {**SETTINGS, "method": method}, "nodes": nodes, "tolerance": TOLERANCE, "accuracy": found}
+        file.write_text(json.dumps(golden, indent=1) + "\n")
+        pytest.skip(f"{file.name} was written anew")
+    golden = json.loads(file.read_text())
+    assert golden["settings"] == {**SETTINGS, "method": method}, "the golden figures are those of other settings"
+    assert found.keys() == golden["accuracy"].keys()
+    for split, by_modality in golden["accuracy"].items():
+        assert found[split] == pytest.approx(by_modality, abs=golden["tolerance"]), split
+
+
+def test_every_golden_file_is_that_of_a_method() -> None:
+    assert {file.stem for file in GOLDEN.glob("*.json")} == set(METHODS)

@@ -1,0 +1,102 @@
+"""Real runs on suite `demo`, small enough for tests, with hands on what nodes and server say to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from flwr.app import Context, Message
+from numpy.typing import NDArray
+
+from client_app.app import app
+from concord.config import RunConfig, Scalar, parse_config
+from concord.run_folder import Line, RunFolder
+from concord.wire.records import arrays_from_record, message_from_record, to_record
+from concord.wire.v1 import federation_pb2 as pb
+from server_app.in_process import InProcessGrid, Intercept, pass_on
+from server_app.results import Result, load_result
+from server_app.run import Run, open_run
+
+ONE_EACH = ("image-forms-a", "word-west-europe", "tone-north")
+TINY: dict[str, Scalar] = {
+    "rounds": 2,
+    "local-steps": 2,
+    "batch-size": 8,
+    "warmup.steps": 5,
+    "model.width": 16,
+    "model.attention-heads": 2,
+    "adapter.rank": 2,
+    "adapter.alpha": 2.0,
+    "device": "cpu",
+    "share-test-embeddings": True,
+}
+CENSUS, TRAIN, FINAL = "query.census", "train.round", "evaluate.final"
+
+Settings = Mapping[str, Scalar]
+Arrays = dict[str, NDArray[np.float32]]
+
+
+def tiny_config(folder: Path, settings: Settings = {}) -> RunConfig:
+    """A run that takes about a second."""
+    return parse_config({**TINY, "run-folder": str(folder), **settings})
+
+
+class NamedNodes(InProcessGrid):
+    """A grid of nodes by name, with a run config or partition of their own where a test changes it; see `context`."""
+
+    def __init__(self, config: RunConfig, names: Sequence[str], intercept: Intercept = pass_on) -> None:
+        super().__init__(app, config.flat(), len(names), intercept)
+        for node_id, name in enumerate(names, start=1):
+            self.context(node_id).node_config["node"] = name
+
+    def context(self, node_id: int) -> Context:
+        """What node `node_id` (from 1) is told by its surroundings."""
+        return self._contexts[node_id]
+
+
+def open_tiny(folder: Path, settings: Settings = {}, names: Sequence[str] = ONE_EACH, intercept: Intercept = pass_on) -> Run:
+    """A run before its first round, with the nodes of these names."""
+    config = tiny_config(folder, settings)
+    pooled = ["centralised"] if config.method == "centralised" else names
+    return open_run(config, NamedNodes(config, pooled, intercept))
+
+
+def run_tiny(folder: Path, settings: Settings = {}, names: Sequence[str] = ONE_EACH, intercept: Intercept = pass_on) -> Result:
+    """A whole run; what it says is read back from its folder."""
+    open_tiny(folder, settings, names, intercept).rounds()
+    return load_result(folder)
+
+
+def lines(folder: Path, scope: str) -> list[Line]:
+    """The lines of one scope of the metrics."""
+    return [line for line in RunFolder(folder).read_metrics() if line["scope"] == scope]
+
+
+def at(kind: str, round_: int, message: Message) -> bool:
+    """Whether `message` is of this kind and round."""
+    return message.metadata.message_type == kind and instruction_of(message).round == round_
+
+
+def instruction_of(message: Message) -> pb.Instruction:
+    return message_from_record(pb.Instruction, message.content)
+
+
+def report_of(reply: Message) -> pb.Report:
+    return message_from_record(pb.Report, reply.content)
+
+
+def edited(reply: Message, edit: Callable[[pb.Report, Arrays], None]) -> Message:
+    """The reply with its report and writable arrays changed in place by `edit`."""
+    report, arrays = report_of(reply), {name: array.copy() for name, array in arrays_from_record(reply.content).items()}
+    edit(report, arrays)
+    reply.content = to_record(report, arrays)
+    return reply
+
+
+def edited_census(reply: Message, edit: Callable[[pb.Census], None]) -> Message:
+    """The answer to the census, changed in place by `edit`."""
+    census = message_from_record(pb.Census, reply.content)
+    edit(census)
+    reply.content = to_record(census)
+    return reply
