@@ -46,12 +46,12 @@ def read_results(results: Path) -> dict[str, Figures]:
 
 def run_case(case: Case, data: Path) -> Figures:
     """One run on the in-process grid."""
-    from client_app.app import app  # noqa: PLC0415 - after OMP_NUM_THREADS is set, in the worker
-    from client_app.data.federation import build_federation  # noqa: PLC0415
-    from concord.config import parse_config  # noqa: PLC0415
-    from server_app.in_process import InProcessGrid  # noqa: PLC0415
-    from server_app.run import open_run  # noqa: PLC0415
-    from strategies.registry import METHODS  # noqa: PLC0415
+    from client_app.app import app
+    from client_app.data.federation import build_federation
+    from concord.config import parse_config
+    from server_app.in_process import InProcessGrid
+    from server_app.run import open_run
+    from strategies.registry import METHODS
 
     with tempfile.TemporaryDirectory() as folder:
         config = parse_config(
@@ -74,7 +74,8 @@ def run_case(case: Case, data: Path) -> Figures:
             raise RuntimeError(f"{case.key}: {result.rejections}")
         figures = result.model_dump(mode="json", by_alias=True, include=set(KEPT))
         figures["bytes"].pop("nodes")
-        return _rounded(figures) | {"cpu-seconds": round(time.process_time() - started, 1)}
+        rounded: Figures = _rounded(figures)
+        return rounded | {"cpu-seconds": round(time.process_time() - started, 1)}
 
 
 def _rounded(value: Any) -> Any:

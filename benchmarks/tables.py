@@ -36,15 +36,18 @@ def whole_page(results: Results) -> str:
         "# Results on suite `digits`",
         f"Made by `{COMMAND}`. Mean and 95 % interval (Student t) over seeds {', '.join(map(str, SEEDS))}; a dash: not run yet. "
         "Settings were chosen on samples held out of the training data of other seeds (100 and up), never on test data.",
-        "A row that keeps its heads at home, or has one node, is the same run in `local-heads` as in `labelled`; `anchors-only` is "
-        "one run for all scenarios; `self-training` without unlabelled samples is `local`.",
+        "A row that keeps its heads at home, or has one node, is the same run in `local-heads` as in `labelled`; "
+        "`anchors-only` is one run for all scenarios; `self-training` without unlabelled samples is `local`.",
     ]
     for scenario in SCENARIOS:
         parts.append(f"## Scenario `{scenario}`")
         for split in SPLITS:
             parts += [f"### Accuracy, split `{split}`", accuracy_table(results, scenario, split)]
         for space in SPACES:
-            parts += [f"### Cross-modal retrieval, {space}, split `random`: P@10 / mAP, mean over the seeds", pair_table(results, scenario, space)]
+            parts += [
+                f"### Cross-modal retrieval, {space}, split `random`: P@10 / mAP, mean over the seeds",
+                pair_table(results, scenario, space),
+            ]
         parts += ["### CKA between modalities (biased), mean over the seeds", cka_table(results, scenario)]
         parts += ["### Cost", cost_table(results, scenario)]
     parts += [f"## Ablations of `geolora`, scenario `{ABLATION_SCENARIO}`", ablation_table(results)]
@@ -55,7 +58,8 @@ def whole_page(results: Results) -> str:
 def readme_block(results: Results) -> str:
     """What the README shows: accuracy where labels are missing, retrieval, cost, and the aims."""
     parts = [
-        f"Accuracy in scenario `{UNLABELLED}` (speech nodes have no labels), split `random`, mean ± 95 % interval over five seeds:",
+        f"Accuracy in scenario `{UNLABELLED}` (speech nodes have no labels), split `random`, "
+        "mean ± 95 % interval over five seeds:",
         accuracy_table(results, UNLABELLED, "random"),
         "Cross-modal retrieval P@10 (mean over the 20 ordered pairs of modalities), CKA (mean over pairs), and cost:",
         summary_table(results),
@@ -68,7 +72,8 @@ def readme_block(results: Results) -> str:
 def accuracy_table(results: Results, scenario: str, split: str) -> str:
     """Accuracy of each modality and method."""
     rows = [
-        [row.name, *(cell(seed_values(results, row, scenario, accuracy(modality, split))) for modality in MODALITIES)] for row in METHOD_ROWS
+        [row.name, *(cell(seed_values(results, row, scenario, accuracy(modality, split))) for modality in MODALITIES)]
+        for row in METHOD_ROWS
     ]
     return table(["method", *MODALITIES], rows)
 
@@ -115,7 +120,13 @@ def cost_table(results: Results, scenario: str) -> str:
         wall = seed_values(results, row, scenario, seconds)
         processor = seed_values(results, row, scenario, lambda figures: figures["cpu-seconds"])
         rows.append([row.name, cell(up, 1000, 1), cell(down, 1000, 1), cell(wall, 1, 0), cell(processor, 1, 0)])
-    header = ["method", "kB up / node and round", "kB down / node and round", "wall seconds (two runs at a time on two cores)", "CPU seconds"]
+    header = [
+        "method",
+        "kB up / node and round",
+        "kB down / node and round",
+        "wall seconds (two runs at a time on two cores)",
+        "CPU seconds",
+    ]
     return table(header, rows)
 
 
@@ -129,12 +140,17 @@ def ablation_table(results: Results) -> str:
         reference = seed_values(results, full, ABLATION_SCENARIO, figures[0])[: len(values[0])]
         change = difference(values[0], reference) if len(values[0]) > 1 else "–"
         rows.append([row.name, *(cell(v) for v in values), change])
-    return table(["variant", "speech accuracy", "mean accuracy", "P@10 pooled", "P@10 anchor coord.", "speech, change from full"], rows)
+    return table(
+        ["variant", "speech accuracy", "mean accuracy", "P@10 pooled", "P@10 anchor coord.", "speech, change from full"], rows
+    )
 
 
 def aims_table(results: Results) -> str:
     """The aims of the comparison, computed, reached or not."""
-    rows = [[name, measured, "–" if reached is None else "reached" if reached else "not reached"] for name, measured, reached in aims(results)]
+    rows = [
+        [name, measured, "–" if reached is None else "reached" if reached else "not reached"]
+        for name, measured, reached in aims(results)
+    ]
     return table(["aim", "measured", ""], rows)
 
 
@@ -192,7 +208,7 @@ def accuracy(modality: str, split: str) -> Figure:
 
 def mean_accuracy(figures: Figures) -> float:
     """Mean over the modalities, split random."""
-    return mean(figures["accuracy"]["random"][modality]["accuracy"] for modality in MODALITIES)
+    return float(mean(figures["accuracy"]["random"][modality]["accuracy"] for modality in MODALITIES))
 
 
 def retrieval(space: str) -> Figure:
@@ -207,7 +223,7 @@ def pair_figure(space: str, pair: str, kind: str) -> Figure:
 
 def mean_cka(figures: Figures) -> float:
     """CKA, mean over the pairs of modalities."""
-    return mean(figures["cka"].values())
+    return float(mean(figures["cka"].values()))
 
 
 def bytes_of(way: str) -> Figure:

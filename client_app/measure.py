@@ -33,7 +33,9 @@ def embed_all(model: MultimodalModel, modality: str, samples: Samples, device: t
     return torch.cat(parts)
 
 
-def evaluate(model: MultimodalModel, modality: str, split: str, samples: Samples, device: torch.device) -> tuple[pb.Evaluation, Tensor]:
+def evaluate(
+    model: MultimodalModel, modality: str, split: str, samples: Samples, device: torch.device
+) -> tuple[pb.Evaluation, Tensor]:
     """Correct predictions and summed cross-entropy on labelled samples, and their embeddings [N, D]."""
     z_ND = embed_all(model, modality, samples, device)
     with torch.no_grad():
@@ -44,12 +46,16 @@ def evaluate(model: MultimodalModel, modality: str, split: str, samples: Samples
     return pb.Evaluation(modality=modality, split=split, correct=correct, examples=len(y_N), loss_sum=loss), z_ND
 
 
-def anchor_means(model: MultimodalModel, modality: str, anchors: Samples, concepts: int, device: torch.device) -> tuple[Tensor, Tensor]:
+def anchor_means(
+    model: MultimodalModel, modality: str, anchors: Samples, concepts: int, device: torch.device
+) -> tuple[Tensor, Tensor]:
     """Mean embedding of each concept's anchors [C, D] and which concepts have any [C]."""
     return concept_means(embed_all(model, modality, anchors, device), anchors.y.to(device), concepts)
 
 
-def embeddings_message(modality: str, split: str, z_ND: Tensor, labels: Tensor, means_CD: Tensor, mask_C: Tensor) -> pb.Embeddings:
+def embeddings_message(
+    modality: str, split: str, z_ND: Tensor, labels: Tensor, means_CD: Tensor, mask_C: Tensor
+) -> pb.Embeddings:
     """Test embeddings and their anchor coordinates, for the retrieval figures."""
     return pb.Embeddings(
         modality=modality,

@@ -32,7 +32,14 @@ from concord.functional.gram import gram
 from concord.samples import NO_LABEL, Samples
 from concord.seeding import seeded
 from concord.wire.groups import manifest_of, pack, shapes_from_manifest, shapes_of, unpack
-from concord.wire.messages import SCHEMA_VERSION, gram_from_wire, gram_to_wire, matrix_from_wire, prototypes_from_wire, prototypes_to_wire
+from concord.wire.messages import (
+    SCHEMA_VERSION,
+    gram_from_wire,
+    gram_to_wire,
+    matrix_from_wire,
+    prototypes_from_wire,
+    prototypes_to_wire,
+)
 from concord.wire.v1 import federation_pb2 as pb
 
 BASE = "base"  # name under which the trunk base travels, once, beside the groups

@@ -75,4 +75,6 @@ class NodeStore:
         try:
             return load(path.read_bytes())
         except (OSError, SafetensorError) as error:
-            raise ConcordError("C502", f"{path}: {error}", "delete the file; the node then starts from the server's model") from error
+            raise ConcordError(
+                "C502", f"{path}: {error}", "delete the file; the node then starts from the server's model"
+            ) from error

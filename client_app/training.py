@@ -49,14 +49,12 @@ def train(
         optimiser.zero_grad()
         total = torch.zeros((), device=device)
         for modality, source in batches.items():
-            views = draw_views(
-                model, modality, source, augment=config.augment, strong=config.geolora.consistency, device=device
-            )
+            views = draw_views(model, modality, source, augment=config.augment, strong=config.geolora.consistency, device=device)
             for name, term in method.terms(views, agreed).items():
                 total = total + term
                 sums[name] += float(term.detach())
         if total.requires_grad:
-            total.backward()  # type: ignore[no-untyped-call]
+            total.backward()
             torch.nn.utils.clip_grad_norm_(parameters, config.clip_norm)
             optimiser.step()
         sums["total"] += float(total.detach())

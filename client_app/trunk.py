@@ -47,14 +47,14 @@ def adapt_trunk(trunk: nn.Module, config: RunConfig, rank: int) -> nn.Module:
         return trunk
     settings = LoraConfig(
         r=rank,
-        lora_alpha=config.adapter.alpha * rank / config.adapter.rank,  # type: ignore[arg-type]  # s is one for all ranks
+        lora_alpha=config.adapter.alpha * rank / config.adapter.rank,  # s is one for all ranks
         target_modules=adapter_targets(config.adapter.targets),
         use_dora=config.adapter.kind == "dora",
         lora_dropout=0.0,
         bias="none",
     )
     with seeded(config.seed, "adapter"):  # peft draws an A of its own first
-        adapted: nn.Module = get_peft_model(trunk, settings)  # type: ignore[arg-type]
+        adapted: nn.Module = get_peft_model(trunk, settings)
     for name, layer in lora_layers(adapted):
         a_RI = layer.lora_A[ADAPTER].weight
         shared_a_RI = orthonormal_rows(config.adapter.rank, a_RI.shape[1], generator_for(config.seed, "adapter", name))
@@ -111,17 +111,22 @@ def _tiny_trunk(config: RunConfig) -> nn.Module:
         initializer_range=0.1,  # 0.02 is made for widths of several hundred
     )
     with seeded(config.seed, "trunk"):
-        return BertModel(settings, add_pooling_layer=False)
+        trunk: nn.Module = BertModel(settings, add_pooling_layer=False)
+    return trunk
 
 
 def _pretrained_trunk(name: str) -> nn.Module:
     try:
         trunk: nn.Module = AutoModel.from_pretrained(name)
     except (OSError, ValueError) as error:
-        raise ConcordError("C103", f"model.trunk = {name!r} cannot be loaded: {error}", "name a transformers model or a local folder") from error
+        raise ConcordError(
+            "C103", f"model.trunk = {name!r} cannot be loaded: {error}", "name a transformers model or a local folder"
+        ) from error
     with torch.no_grad():
         try:
-            trunk(inputs_embeds=torch.zeros(1, 2, trunk.config.hidden_size))
+            trunk(inputs_embeds=torch.zeros(1, 2, trunk.config.hidden_size))  # type: ignore[union-attr, arg-type]
         except (TypeError, ValueError, AttributeError) as error:
-            raise ConcordError("C103", f"model.trunk = {name!r} takes no token embeddings: {error}", "choose an encoder such as BERT") from error
+            raise ConcordError(
+                "C103", f"model.trunk = {name!r} takes no token embeddings: {error}", "choose an encoder such as BERT"
+            ) from error
     return trunk

@@ -77,7 +77,9 @@ class Batches:
 STRENGTHS = {"anchors": ANCHOR, "labelled": LABELLED, "pseudo": STRONG}
 
 
-def draw_views(model: MultimodalModel, modality: str, batches: Batches, *, augment: bool, strong: bool, device: torch.device) -> Views:
+def draw_views(
+    model: MultimodalModel, modality: str, batches: Batches, *, augment: bool, strong: bool, device: torch.device
+) -> Views:
     """Draws one step's samples and sends random views of them through the model in one pass.
 
     Args:

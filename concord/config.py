@@ -63,18 +63,26 @@ class AdapterConfig(Section):
 
 
 class WarmupConfig(Section):
-    steps: Annotated[int, Field(ge=0)] = Field(200, description="steps of the server on the public anchors; only the trunk is kept")
+    steps: Annotated[int, Field(ge=0)] = Field(
+        200, description="steps of the server on the public anchors; only the trunk is kept"
+    )
     lr: NonNegative = Field(2e-3, description="learning rate of the warm-up")
 
 
 class AggregationConfig(Section):
-    rule: Literal["auto", "mean", "precision", "low-rank"] = Field("auto", description="how groups are averaged; auto = the method's own")
+    rule: Literal["auto", "mean", "precision", "low-rank"] = Field(
+        "auto", description="how groups are averaged; auto = the method's own"
+    )
     max_share: Share = Field(0.5, description="largest share of one node in a group (relaxed to 1/N when N nodes cannot meet it)")
-    norm_bound: Annotated[float, Field(gt=0)] = Field(100.0, description="largest L2 norm of a group's update before it is rejected")
+    norm_bound: Annotated[float, Field(gt=0)] = Field(
+        100.0, description="largest L2 norm of a group's update before it is rejected"
+    )
 
 
 class PrecisionConfig(Section):
-    estimate: Literal["laplace", "mc-dropout", "fisher"] = Field("laplace", description="where the predictive variance comes from")
+    estimate: Literal["laplace", "mc-dropout", "fisher"] = Field(
+        "laplace", description="where the predictive variance comes from"
+    )
 
 
 class GeoLoraConfig(Section):
@@ -114,7 +122,9 @@ class RunConfig(Section):
     augment: bool = Field(True, description="random views of training samples")
     min_replies: Count = Field(1, description="good replies that a round needs to count")
     min_nodes: Count = Field(1, description="nodes that must be connected before round 1")
-    round_timeout: Annotated[float, Field(gt=0)] = Field(600.0, description="seconds until a round goes on without the silent nodes")
+    round_timeout: Annotated[float, Field(gt=0)] = Field(
+        600.0, description="seconds until a round goes on without the silent nodes"
+    )
     share_test_embeddings: bool = Field(False, description="nodes send embeddings of test samples, for the retrieval figures")
     device: str = Field("auto", description="auto, cpu or cuda")
     model: ModelConfig = ModelConfig()
@@ -154,7 +164,9 @@ def parse_config(flat: Mapping[str, Any]) -> RunConfig:
     for key in flat:
         if key not in known_keys():
             near = difflib.get_close_matches(key, known_keys(), n=3, cutoff=0.5)
-            raise ConcordError("C101", f"no key {key!r}", f"did you mean {' or '.join(near)}?" if near else "see `concord config` for all keys")
+            raise ConcordError(
+                "C101", f"no key {key!r}", f"did you mean {' or '.join(near)}?" if near else "see `concord config` for all keys"
+            )
     nested: dict[str, Any] = {}
     for key, value in flat.items():
         *path, leaf = key.split(".")
@@ -167,7 +179,9 @@ def parse_config(flat: Mapping[str, Any]) -> RunConfig:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        raise ConcordError("C102", f"{key} = {first['input']!r}: {first['msg']}", f"change {key}; `concord config` shows type and default") from error
+        raise ConcordError(
+            "C102", f"{key} = {first['input']!r}: {first['msg']}", f"change {key}; `concord config` shows type and default"
+        ) from error
 
 
 def default_run_folder(run_id: int) -> str:

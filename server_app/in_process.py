@@ -62,7 +62,9 @@ class InProcessGrid(Grid):
     def run(self) -> Run:
         raise NotImplementedError("an in-process grid belongs to no run")
 
-    def create_message(self, content: RecordDict, message_type: str, dst_node_id: int, group_id: str, ttl: float | None = None) -> Message:
+    def create_message(
+        self, content: RecordDict, message_type: str, dst_node_id: int, group_id: str, ttl: float | None = None
+    ) -> Message:
         return Message(content, dst_node_id, message_type, ttl=ttl, group_id=group_id)
 
     def _deliver(self, message: Message) -> str:

@@ -47,7 +47,9 @@ def outcome_lines(outcome: Outcome, config: RunConfig, round_: int, seconds: flo
 
 def rejection_lines(rejections: Iterable[Rejection], round_: int) -> list[Line]:
     """What was left out of a round; round 0 is the census."""
-    return [{"scope": "rejection", "round": round_, "node": r.node, "reason": str(r.reason), "detail": r.detail} for r in rejections]
+    return [
+        {"scope": "rejection", "round": round_, "node": r.node, "reason": str(r.reason), "detail": r.detail} for r in rejections
+    ]
 
 
 def modality_grams(reports: Iterable[pb.Report], concepts: int) -> dict[str, tuple[Tensor, Tensor]]:

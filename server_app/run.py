@@ -6,6 +6,7 @@ import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,14 @@ from flwr.serverapp import Grid
 from torch import Tensor
 
 from client_app.data.federation import build_federation
-from client_app.model import MultimodalModel
+from client_app.model import TRUNK, MultimodalModel
 from concord.anchors import AnchorSet, load_anchors
 from concord.config import RunConfig, parse_config
 from concord.errors import ConcordError
 from concord.run_folder import RunFolder
 from concord.wire.groups import pack
 from server_app.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
+from server_app.diagnostics import AdaptedLayer, adapted_layers, mean_direction_gap
 from server_app.evaluation import final_result
 from server_app.export import export_model
 from server_app.lines import outcome_lines, rejection_lines
@@ -29,7 +31,7 @@ from server_app.results import Result, save_result
 from server_app.warmup import warm_up
 from strategies.exchange import exchange
 from strategies.registry import METHODS, check_method
-from strategies.strategy import ConcordStrategy, GlobalState
+from strategies.strategy import ConcordStrategy, GlobalState, Outcome
 
 NODE_POLL = 0.2  # seconds between looks for nodes that are still to connect
 MAY_CHANGE = ("rounds", "resume", "run-folder")  # of a run that goes on
@@ -44,6 +46,11 @@ class Run:
     strategy: ConcordStrategy
     folder: RunFolder
     grid: Grid
+
+    @cached_property
+    def layers(self) -> dict[str, AdaptedLayer]:
+        """The adapted layers of the trunk, for the diagnostics."""
+        return adapted_layers(self.config, self.strategy.state.base or None)
 
     def rounds(self) -> Result:
         """Does all rounds that are not done yet and the final evaluation; writes result, report and model."""
@@ -87,7 +94,9 @@ class Run:
         self._append(rejection_lines(late, round_))
         outcome = self.strategy.aggregate(round_, exchange(self.grid, messages, self.config.round_timeout))
         seconds = time.monotonic() - started
-        self._append(outcome_lines(outcome, self.config, round_, seconds, len(self.anchors.concepts)))
+        lines = outcome_lines(outcome, self.config, round_, seconds, len(self.anchors.concepts))
+        lines[-1]["direction-gap"] = self._direction_gap(outcome)
+        self._append(lines)
         save_checkpoint(self.folder.checkpoint, self.strategy.state, self.strategy.consensus)
 
     def evaluate(self) -> Result:
@@ -99,6 +108,10 @@ class Run:
         self._append(outcome_lines(outcome, self.config, last, time.monotonic() - started, len(self.anchors.concepts)))
         reports = [accepted.report for accepted in outcome.accepted]
         return final_result(self.config, self.anchors, self.strategy.census.values(), self.folder.read_metrics(), reports)
+
+    def _direction_gap(self, outcome: Outcome) -> float | None:
+        scale = self.config.adapter.alpha / self.config.adapter.rank
+        return mean_direction_gap(self.layers, outcome.accepted, outcome.shares.get(TRUNK, {}), scale)
 
     def _append(self, lines: list[dict[str, Any]]) -> None:
         for line in lines:

@@ -39,6 +39,6 @@ def warm_up(config: RunConfig, anchors: AnchorSet) -> dict[str, Tensor]:
         x = encoder_of(modality).augment(samples.x[index], 1.0, generator)
         loss = F.cross_entropy(model.classify(modality, model.embed(modality, x)), samples.y[index])
         optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimiser.step()
     return {name: tensor.detach().clone() for name, tensor in model.trunk.state_dict().items()}

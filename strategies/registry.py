@@ -41,7 +41,9 @@ class MethodEntry:
 
 
 METHODS: dict[str, MethodEntry] = {
-    "geolora": MethodEntry("Gram consensus of public anchors, low-rank updates, precision weights", GeoLora, geolora.DEFAULT_RULE),
+    "geolora": MethodEntry(
+        "Gram consensus of public anchors, low-rank updates, precision weights", GeoLora, geolora.DEFAULT_RULE
+    ),
     "fedavg": MethodEntry("averages every group over the nodes that hold it", FedAvg, fedavg.DEFAULT_RULE),
     "fedproto": MethodEntry("exchanges class prototypes, keeps models at home", FedProto, None),
     "local": MethodEntry("no exchange: each node learns from its own data", Local, None),

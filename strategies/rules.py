@@ -41,9 +41,10 @@ class Update:
 
 
 class Rule(Protocol):
-    """Averages one group."""
+    """Averages one group; `needs_variance` says whether it weighs by the nodes' predictive variance."""
 
-    needs_variance: bool
+    @property
+    def needs_variance(self) -> bool: ...
 
     def average(self, current: Mapping[str, Tensor], updates: Sequence[Update]) -> tuple[dict[str, Tensor], Tensor]:
         """The new tensors of a group, and the share [K] that each update had in them."""
@@ -136,7 +137,9 @@ def check_rule(config: RunConfig, default: RuleName, *, averages: bool) -> None:
     rule = default if asked == "auto" else asked
     factors_travel = config.adapter.train_a and config.adapter.kind != "full"
     if rule == "low-rank" and not factors_travel:
-        raise _refused(rule, "it averages trained pairs B, A, and here A is not trained", "set adapter.train-a=true with lora or dora")
+        raise _refused(
+            rule, "it averages trained pairs B, A, and here A is not trained", "set adapter.train-a=true with lora or dora"
+        )
     if rule != "low-rank" and factors_travel and config.adapter.ranks():
         raise _refused(rule, "trained factors of different rank cannot be averaged one by one", "set aggregation.rule=low-rank")
 

@@ -166,7 +166,13 @@ class ConcordStrategy(Strategy):
             self.state.groups, shares = self._average(accepted)
             self.consensus.update([a.report for a in accepted])
         else:
-            log(WARNING, "round %d: %d good replies, %d needed: the old model stays", server_round, len(accepted), self.config.min_replies)
+            log(
+                WARNING,
+                "round %d: %d good replies, %d needed: the old model stays",
+                server_round,
+                len(accepted),
+                self.config.min_replies,
+            )
         self.state.round_ = server_round
         self.outcome = self._outcome(accepted, rejections, replies, shares, kept_old_model=not enough)
         return self.outcome
@@ -202,7 +208,7 @@ class ConcordStrategy(Strategy):
         rule = type(self.rule).__name__ if self.rule else "none"
         log(INFO, "\t├──> %s: rule %s, consensus %s", type(self).__name__, rule, type(self.consensus).__name__)
 
-    def _instruct(self, round_: int, phase: pb.Phase, node_ids: Sequence[int]) -> list[Message]:
+    def _instruct(self, round_: int, phase: pb.Phase.ValueType, node_ids: Sequence[int]) -> list[Message]:
         self._expected, self._bytes_down = {}, {}
         action = f"{MessageType.TRAIN}.round" if phase == pb.PHASE_TRAIN else f"{MessageType.EVALUATE}.final"
         messages = []
@@ -226,7 +232,7 @@ class ConcordStrategy(Strategy):
         return messages
 
     def _request(
-        self, round_: int, phase: pb.Phase, census: pb.Census, *, with_base: bool
+        self, round_: int, phase: pb.Phase.ValueType, census: pb.Census, *, with_base: bool
     ) -> tuple[RecordDict, dict[str, dict[str, Tensor]]]:
         modalities = [holding.modality for holding in census.holdings]
         rank = self.config.rank_of(modalities)

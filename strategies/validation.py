@@ -17,7 +17,6 @@ from concord.wire.messages import WireError, gram_from_wire, matrix_from_wire, p
 from concord.wire.records import arrays_from_record, message_from_record
 from concord.wire.v1 import federation_pb2 as pb
 
-
 COSINE_ROUNDING = 1e-3
 
 
@@ -53,7 +52,7 @@ class Rejection:
     detail: str
 
 
-class Rejected(Exception):
+class Rejected(Exception):  # noqa: N818 - a verdict on a reply, not an error of the program
     """Raised inside validation; carries the reason."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
@@ -144,7 +143,8 @@ def check_census(census: pb.Census, anchors: AnchorSet, known: Mapping[int, pb.C
     if census.anchor_digest != anchors.digest:
         raise Rejected(
             Reason.OTHER_ANCHORS,
-            f"its anchors are {census.anchor_digest[:12]}, the run's {anchors.digest[:12]}: copy the server's anchor folder to it",
+            f"its anchors are {census.anchor_digest[:12]}, the run's {anchors.digest[:12]}: "
+            "copy the server's anchor folder to it",
         )
     if not sum(holding.examples for holding in census.holdings):
         raise Rejected(Reason.NO_DATA, "it holds no training sample: check its data folder")
@@ -165,7 +165,9 @@ def _check_figures(report: pb.Report, expected: Expectation) -> None:
         _check_embeddings(embeddings, expected)
     for evaluation in report.evaluations:
         if evaluation.correct > evaluation.examples or not math.isfinite(evaluation.loss_sum):
-            raise Rejected(Reason.EVALUATION, f"{evaluation.correct} of {evaluation.examples} correct, loss {evaluation.loss_sum}")
+            raise Rejected(
+                Reason.EVALUATION, f"{evaluation.correct} of {evaluation.examples} correct, loss {evaluation.loss_sum}"
+            )
 
 
 def _check_modalities(report: pb.Report, census: pb.Census) -> None:
@@ -218,7 +220,9 @@ def _check_claim(claim: pb.GroupClaim, expected: Expectation) -> None:
     _, _, modality = claim.manifest.group.partition(".")
     most = sum(h.examples for h in expected.census.holdings if not modality or h.modality == modality)
     if claim.examples > most:
-        raise Rejected(Reason.CLAIMED_EXAMPLES, f"group {claim.manifest.group!r}: {claim.examples} examples, its census says {most}")
+        raise Rejected(
+            Reason.CLAIMED_EXAMPLES, f"group {claim.manifest.group!r}: {claim.examples} examples, its census says {most}"
+        )
     if expected.needs_variance and not (math.isfinite(claim.variance) and claim.variance > 0):
         raise Rejected(Reason.CLAIMED_PRECISION, f"group {claim.manifest.group!r}: a predictive variance of {claim.variance}")
 
@@ -230,4 +234,6 @@ def _check_update(name: str, tensors: Group, expected: Expectation) -> None:
             raise Rejected(Reason.NOT_FINITE, f"group {name!r}, tensor {key!r} has a value that is not finite")
         square += float((tensor.double() - expected.sent[name][key].double()).square().sum())
     if math.sqrt(square) > expected.norm_bound:
-        raise Rejected(Reason.LARGE_NORM, f"group {name!r} changed by {math.sqrt(square):.4g}, the bound is {expected.norm_bound:.4g}")
+        raise Rejected(
+            Reason.LARGE_NORM, f"group {name!r} changed by {math.sqrt(square):.4g}, the bound is {expected.norm_bound:.4g}"
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from flwr.app import Context, Message
@@ -34,10 +35,11 @@ TINY: dict[str, Scalar] = {
 CENSUS, TRAIN, FINAL = "query.census", "train.round", "evaluate.final"
 
 Settings = Mapping[str, Scalar]
+DEFAULTS: Settings = MappingProxyType({})
 Arrays = dict[str, NDArray[np.float32]]
 
 
-def tiny_config(folder: Path, settings: Settings = {}) -> RunConfig:
+def tiny_config(folder: Path, settings: Settings = DEFAULTS) -> RunConfig:
     """A run that takes about a second."""
     return parse_config({**TINY, "run-folder": str(folder), **settings})
 
@@ -55,14 +57,18 @@ class NamedNodes(InProcessGrid):
         return self._contexts[node_id]
 
 
-def open_tiny(folder: Path, settings: Settings = {}, names: Sequence[str] = ONE_EACH, intercept: Intercept = pass_on) -> Run:
+def open_tiny(
+    folder: Path, settings: Settings = DEFAULTS, names: Sequence[str] = ONE_EACH, intercept: Intercept = pass_on
+) -> Run:
     """A run before its first round, with the nodes of these names."""
     config = tiny_config(folder, settings)
     pooled = ["centralised"] if config.method == "centralised" else names
     return open_run(config, NamedNodes(config, pooled, intercept))
 
 
-def run_tiny(folder: Path, settings: Settings = {}, names: Sequence[str] = ONE_EACH, intercept: Intercept = pass_on) -> Result:
+def run_tiny(
+    folder: Path, settings: Settings = DEFAULTS, names: Sequence[str] = ONE_EACH, intercept: Intercept = pass_on
+) -> Result:
     """A whole run; what it says is read back from its folder."""
     open_tiny(folder, settings, names, intercept).rounds()
     return load_result(folder)

@@ -47,7 +47,7 @@ class Positions(nn.Module):
         self.position = nn.Parameter(POSITION_SCALE * torch.randn(tokens, width))
 
     def forward(self, hidden_BDL: Tensor) -> Tensor:
-        embeds_BLD = self.norm(hidden_BDL.transpose(1, 2))
+        embeds_BLD: Tensor = self.norm(hidden_BDL.transpose(1, 2))
         return embeds_BLD + self.position[: embeds_BLD.shape[1]]
 
 

@@ -44,7 +44,7 @@ def augment(x_BTF: Tensor, strength: float, generator: Generator) -> Tensor:
     )
     view_BTF = affine_view(x_BTF[:, None], theta_B23)[:, 0]
     tilt_F = torch.linspace(-1, 1, bands)
-    slope_B11, bend_B11 = 0.3 * strength * torch.randn((2, batch, 1, 1), generator=generator)
+    slope_B11, bend_B11 = (0.3 * strength * torch.randn((2, batch, 1, 1), generator=generator)).unbind()
     view_BTF = view_BTF + slope_B11 * tilt_F + bend_B11 * tilt_F.square()
     view_BTF = view_BTF + 0.15 * strength * torch.randn(view_BTF.shape, generator=generator)
     if strength >= SPECAUGMENT_FROM:

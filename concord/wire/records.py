@@ -39,7 +39,7 @@ def arrays_from_record(record: RecordDict) -> dict[str, NDArray[np.float32]]:
 
     `concord.wire.groups.unpack` checks their type and shape.
     """
-    arrays = record.array_records.get(ARRAYS, {})
+    arrays: Mapping[str, Array] = record.array_records.get(ARRAYS, {})
     return {name: _read_array(name, array) for name, array in arrays.items()}
 
 

@@ -39,7 +39,9 @@ def test_what_flower_hands_over_is_the_default_run() -> None:
 
 
 def test_the_config_module_prints_the_table() -> None:
-    printed = subprocess.run([sys.executable, "-m", "concord.config"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    printed = subprocess.run(
+        [sys.executable, "-m", "concord.config"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     assert printed == toml_table(RunConfig())
     assert typed(flatten_dict(read(printed))) == typed(dict(RunConfig().flat()))
 

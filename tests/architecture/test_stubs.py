@@ -14,7 +14,9 @@ ROOT = Path(__file__).parents[2]
 HINT = "run `make proto`"
 
 
-@pytest.mark.parametrize(("out", "pattern", "needs"), [("python_out", "*_pb2.py", "grpc_tools"), ("mypy_out", "*_pb2.pyi", "mypy_protobuf")])
+@pytest.mark.parametrize(
+    ("out", "pattern", "needs"), [("python_out", "*_pb2.py", "grpc_tools"), ("mypy_out", "*_pb2.pyi", "mypy_protobuf")]
+)
 def test_stubs_are_up_to_date(out: str, pattern: str, needs: str, tmp_path: Path) -> None:
     for module in {"grpc_tools", needs}:
         if find_spec(module) is None:

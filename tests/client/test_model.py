@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_run import Settings, tiny_config
+from tiny_run import DEFAULTS, Settings, tiny_config
 
 from client_app.data.federation import build_federation
 from client_app.methods import Agreed, method_of
@@ -92,7 +92,7 @@ def test_private_state_round_trips(tmp_path: Path) -> None:
 
 
 def test_initial_weights_depend_on_seed_and_modality_and_local_heads_on_the_owner_too(tmp_path: Path) -> None:
-    def tensors(settings: Settings = {}, owner: str = "a") -> dict[str, torch.Tensor]:
+    def tensors(settings: Settings = DEFAULTS, owner: str = "a") -> dict[str, torch.Tensor]:
         return dict(model_of(tiny_config(tmp_path, settings), owner=owner).state_dict())
 
     def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor], part: str) -> bool:

@@ -103,9 +103,11 @@ def test_a_modality_without_anchors_is_refused_and_the_error_says_so(tmp_path: P
     assert result.accuracy["random"].keys() == {"image", "tone"}
 
 
-@pytest.mark.parametrize("settings", [{"anchors": "/nowhere"}, {"method": "fedaverage"}, {"suite": "dem"}, {"scenario": "lab"}], ids=str)
+@pytest.mark.parametrize(
+    "settings", [{"anchors": "/nowhere"}, {"method": "fedaverage"}, {"suite": "dem"}, {"scenario": "lab"}], ids=str
+)
 def test_a_mistake_in_the_settings_ends_before_the_folder_is_made(settings: Settings, tmp_path: Path) -> None:
-    with pytest.raises(ConcordError, match="C103|C204|C301"):
+    with pytest.raises(ConcordError, match=r"C103|C204|C301"):
         open_tiny(tmp_path / "run", settings)
     assert not (tmp_path / "run").exists()
 

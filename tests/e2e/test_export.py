@@ -36,7 +36,9 @@ def hidden(trunk: nn.Module, embeds_BLD: torch.Tensor) -> torch.Tensor:
     return states
 
 
-@pytest.mark.parametrize("settings", [{"adapter.kind": "lora"}, {"adapter.kind": "dora"}, {"adapter.targets": "all-linear"}], ids=str)
+@pytest.mark.parametrize(
+    "settings", [{"adapter.kind": "lora"}, {"adapter.kind": "dora"}, {"adapter.targets": "all-linear"}], ids=str
+)
 def test_the_adapter_loads_in_plain_peft_and_gives_the_same_hidden_states(settings: Settings, tmp_path: Path) -> None:
     run, model, folder = trained(tmp_path, settings)
     embeds_BLD = torch.randn(3, 7, run.config.model.width, generator=torch.Generator().manual_seed(0))

@@ -18,14 +18,14 @@ from server_app.in_process import Intercept, pass_on
 NODES = ONE_EACH[:2]
 
 
-class PowerCut(Exception):
+class PowerCutError(Exception):
     pass
 
 
 def cut(node_id: int, message: Message, reply: Message) -> Message:
     """The server dies in the middle of round 3, when some nodes have trained already."""
     if at(TRAIN, 3, message) and node_id == 2:
-        raise PowerCut
+        raise PowerCutError
     return reply
 
 
@@ -50,7 +50,7 @@ def timeless(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 def test_a_run_that_was_cut_in_round_3_ends_as_if_it_was_not(settings: Settings, tmp_path: Path) -> None:
     settings = {**settings, "rounds": 4, "min-nodes": 2}
     run_tiny(tmp_path / "whole", settings, NODES)
-    with pytest.raises(PowerCut):
+    with pytest.raises(PowerCutError):
         run_tiny(tmp_path / "cut", settings, NODES, cut)
     assert max(line["round"] for line in lines(tmp_path / "cut", "round")) == 2
     run_tiny(tmp_path / "cut", {**settings, "resume": True}, NODES)
@@ -71,7 +71,7 @@ def test_rejections_of_before_are_told_once_after_a_resume(tmp_path: Path) -> No
         return intercept
 
     settings = {"rounds": 3, "round-timeout": 0.2}
-    with pytest.raises(PowerCut):
+    with pytest.raises(PowerCutError):
         run_tiny(tmp_path, settings, ONE_EACH, bad(cut))
     result = run_tiny(tmp_path, {**settings, "resume": True}, ONE_EACH, bad(pass_on))
     assert [(r.round, r.node, r.reason) for r in result.rejections] == [(0, "node 3", "no-reply"), (1, ONE_EACH[0], "not-finite")]
@@ -106,7 +106,7 @@ def test_a_run_does_not_go_on_with_other_settings(changes: Settings, told: str, 
 
 
 def test_a_folder_without_a_checkpoint_cannot_be_resumed(tmp_path: Path) -> None:
-    with pytest.raises(ConcordError, match="C402 .*has no checkpoint"):
+    with pytest.raises(ConcordError, match=r"C402 .*has no checkpoint"):
         open_tiny(tmp_path, {"resume": True})
 
 

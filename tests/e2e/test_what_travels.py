@@ -119,11 +119,19 @@ def test_b_becomes_the_weighted_mean_of_the_replies(tmp_path: Path) -> None:
 
 def test_trained_factors_of_unequal_rank_travel_in_the_rank_of_each_node(tmp_path: Path) -> None:
     wire = Wire()
-    settings = {"adapter.train-a": True, "aggregation.rule": "low-rank", "adapter.rank": 3, "adapter.rank-by-modality": "word=1,tone=2"}
+    settings = {
+        "adapter.train-a": True,
+        "aggregation.rule": "low-rank",
+        "adapter.rank": 3,
+        "adapter.rank-by-modality": "word=1,tone=2",
+    }
     result = run_tiny(tmp_path, settings, intercept=wire)
     assert result.rejections == []
     for node_id, rank in ((IMAGE, 3), (WORD, 1), (TONE, 2)):
-        for shapes in (wire.shapes("trunk", node_id, 2), {k: tuple(v.shape) for k, v in wire.sent_back("trunk", node_id, 2).items()}):
+        for shapes in (
+            wire.shapes("trunk", node_id, 2),
+            {k: tuple(v.shape) for k, v in wire.sent_back("trunk", node_id, 2).items()},
+        ):
             assert {shape for name, shape in shapes.items() if name.endswith(".a")} == {(rank, 16)}
             assert {shape for name, shape in shapes.items() if name.endswith(".b")} == {(16, rank)}
 

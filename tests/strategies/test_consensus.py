@@ -57,7 +57,9 @@ def test_the_uniform_consensus_is_the_mean_of_the_normalised_centred_grams() -> 
 def test_the_precision_consensus_weighs_by_examples_over_variance() -> None:
     consensus = consensus_of("precision")
     assert consensus.needs_variance
-    consensus.update([report("image", gram_of(0), 30, 1.0), report("word", gram_of(1), 10, 1.0), report("word", gram_of(2), 20, 2.0)])
+    consensus.update(
+        [report("image", gram_of(0), 30, 1.0), report("word", gram_of(1), 10, 1.0), report("word", gram_of(2), 20, 2.0)]
+    )
     agreed_CC, _ = gram_from_wire(written(consensus).consensus, C)
     expected = 0.6 * unit(gram_of(0)) + 0.2 * unit(gram_of(1)) + 0.2 * unit(gram_of(2))
     torch.testing.assert_close(agreed_CC, expected, atol=1e-6, rtol=0)

@@ -57,7 +57,9 @@ def test_precision_caps_a_node_that_claims_certainty() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 2**64 - 1), st.floats(5e-324, 1.7e308)), min_size=1, max_size=5), st.floats(0.05, 1.0))
-def test_any_valid_claims_give_finite_shares_that_sum_to_one_and_respect_the_cap(claims: list[tuple[int, float]], cap: float) -> None:
+def test_any_valid_claims_give_finite_shares_that_sum_to_one_and_respect_the_cap(
+    claims: list[tuple[int, float]], cap: float
+) -> None:
     updates = [update(1.0, examples, variance) for examples, variance in claims]
     for rule in (Mean(cap), Precision(cap)):
         averaged, shares = rule.average(CURRENT, updates)

@@ -27,7 +27,10 @@ def test_groups_round_trip_bit_for_bit_and_in_order(group: dict[str, Tensor]) ->
 
 
 def test_packing_takes_gradients_and_other_types_and_strides() -> None:
-    group = {"a": torch.arange(6.0, dtype=torch.float64).reshape(2, 3).T.requires_grad_(), "b": torch.tensor(7, dtype=torch.int64)}
+    group = {
+        "a": torch.arange(6.0, dtype=torch.float64).reshape(2, 3).T.requires_grad_(),
+        "b": torch.tensor(7, dtype=torch.int64),
+    }
     assert pack(group).tolist() == [0, 3, 1, 4, 2, 5, 7]
     assert pack(group).dtype == np.float32
 
@@ -40,7 +43,13 @@ def test_unpacked_tensors_are_their_own() -> None:
 
 @pytest.mark.parametrize(
     "flat",
-    [np.zeros(5, np.float32), np.zeros(7, np.float32), np.zeros(6, np.float64), np.zeros((2, 3), np.float32), np.array(0, np.float32)],
+    [
+        np.zeros(5, np.float32),
+        np.zeros(7, np.float32),
+        np.zeros(6, np.float64),
+        np.zeros((2, 3), np.float32),
+        np.array(0, np.float32),
+    ],
     ids=lambda flat: f"{flat.dtype}{flat.shape}",
 )
 def test_an_array_of_another_size_or_type_is_refused(flat: np.ndarray) -> None:  # type: ignore[type-arg]

@@ -1,0 +1,65 @@
+"""What averaging leaves out: logged with every round, never used in training.
+
+Legend: K nodes, R rank, O outputs, I inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+import torch
+from torch import Tensor
+
+from client_app.model import TRUNK, MultimodalModel
+from client_app.trunk import ADAPTER, lora_layers
+from concord.config import RunConfig
+from concord.functional.lowrank import direction_gap
+from strategies.validation import Accepted
+
+
+@dataclass(frozen=True)
+class AdaptedLayer:
+    """The frozen weight W0 [O, I] of a layer and the shared initial A [R, I] of its adapter."""
+
+    w0_OI: Tensor
+    a_RI: Tensor
+
+
+def adapted_layers(config: RunConfig, base: Mapping[str, Tensor] | None) -> dict[str, AdaptedLayer]:
+    """The layers whose direction DoRA averages, by name; none for other adapters."""
+    if config.adapter.kind != "dora":
+        return {}
+    trunk = MultimodalModel(config, (), 1, base=base).trunk
+    return {
+        name: AdaptedLayer(layer.get_base_layer().weight.detach(), layer.lora_A[ADAPTER].weight.detach())
+        for name, layer in lora_layers(trunk)
+    }
+
+
+def mean_direction_gap(
+    layers: Mapping[str, AdaptedLayer], accepted: Sequence[Accepted], shares: Mapping[str, float], scale: float
+) -> float | None:
+    """Relative gap between the average of the nodes' directions and the direction of the average, mean over the layers.
+
+    Averaging B is exact for the update B A, but not for the renormalised weight that DoRA makes of it.
+
+    Args:
+        layers: from `adapted_layers`.
+        accepted: the replies of a round.
+        shares: share of each node in the average of the trunk.
+        scale: s = alpha / R.
+
+    Returns:
+        The gap, or None where no trunk was averaged.
+    """
+    sent = [(a.groups[TRUNK], shares[a.census.node]) for a in accepted if TRUNK in a.groups and a.census.node in shares]
+    if not sent or not layers:
+        return None
+    weights_K = torch.tensor([share for _, share in sent])
+    gaps = []
+    for name, layer in layers.items():
+        factors = [(group[f"{name}.b"], group.get(f"{name}.a", layer.a_RI[: group[f"{name}.b"].shape[1]])) for group, _ in sent]
+        gaps.append(float(direction_gap(layer.w0_OI, factors, weights_K, scale)))
+    return fmean(gaps)
