@@ -10,9 +10,11 @@ import sys
 import time
 import tomllib
 from collections.abc import Callable
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+import psutil  # type: ignore[import-untyped,unused-ignore]
 import pytest
 
 from concord import simulation
@@ -129,6 +131,17 @@ def test_failure_of_another_kind_shows_the_end_of_the_traceback(app_folder: Path
     assert "trivial/app.py" in caught.value.message
 
 
+def open_to_others() -> list[str]:
+    """Addresses that processes of this test listen on and that other machines could reach."""
+    everyone = psutil.process_iter(["environ"])
+    ours = {
+        process.pid for process in everyone if (process.info["environ"] or {}).get("CONCORD_TEST") == os.environ["CONCORD_TEST"]
+    }
+    listening = [c for c in psutil.net_connections("tcp") if c.pid in ours and c.status == psutil.CONN_LISTEN]
+    assert listening
+    return [c.laddr.ip for c in listening if not ip_address(c.laddr.ip.removeprefix("::ffff:")).is_loopback]
+
+
 @pytest.mark.process
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 128 + signal.SIGTERM), (signal.SIGINT, -signal.SIGINT)])
@@ -141,6 +154,7 @@ def test_a_signal_stops_everything(
         assert process.poll() is None
         time.sleep(0.2)
     assert len(left_behind()) > 3
+    assert open_to_others() == []
     process.send_signal(number)
     assert process.wait(timeout=60) == status
     assert left_behind() == []

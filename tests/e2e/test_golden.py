@@ -23,7 +23,7 @@ from strategies.registry import METHODS
 
 GOLDEN = Path(__file__).parent / "golden"
 SETTINGS: Settings = {**TINY, "suite": "demo", "seed": 0, "local-steps": 8, "batch-size": 16, "warmup.steps": 30}
-TOLERANCE = 0.03  # of an accuracy, about 15 of 500 test samples
+TOLERANCE = 0.05  # of an accuracy: two to four samples of the random test, some ten of the unseen one
 
 Accuracies = dict[str, dict[str, float]]
 

@@ -38,7 +38,8 @@ def write_synthetic_run(path: Path, nodes: dict[str, str] = NODES, rounds: int =
     )
     folder.append_metrics({"scope": "run", "event": "started"})
     lines = [line for r in range(1, rounds + 1) for line in _round(r, nodes, rng)]
-    lines += _evaluation(rounds + 1, nodes, rng) if finished else []
+    if finished:
+        lines += [*_evaluation(rounds + 1, nodes, rng), _final_line(rounds + 1, len(nodes))]
     for line in lines:
         folder.append_metrics(line)
     if finished:
@@ -69,9 +70,18 @@ def _round(r: int, nodes: dict[str, str], rng: random.Random) -> list[Line]:
             "asked": len(nodes),
             "rejected": len(rejected),
             "kept-old-model": r in KEPT,
+            "losses": {"task": 2.0 / r, "total": 3.0 / r},
+            "direction-gap": None if r in KEPT else 3e-4 / r**2,
         }
     )
     return lines
+
+
+def _final_line(r: int, nodes: int) -> Line:
+    """The final evaluation, told as one more round."""
+    figures = {"seconds": 0.8, "bytes-up": nodes * 9000, "bytes-down": nodes * 50_120, "losses": {}}
+    counts = {"replies": nodes, "asked": nodes, "rejected": 0, "kept-old-model": False}
+    return {"scope": "round", "round": r, "rounds": r - 1, **counts, **figures}
 
 
 def _evaluation(r: int, nodes: dict[str, str], rng: random.Random) -> list[Line]:
@@ -102,7 +112,7 @@ def _weights(r: int, good: list[str], nodes: dict[str, str], rng: random.Random)
 
 
 def _result(lines: list[Line], nodes: dict[str, str], rounds: int, rng: random.Random) -> Result:
-    ended = [line for line in lines if line["scope"] == "round"]
+    ended = [line for line in lines if line["scope"] == "round" and line["round"] <= rounds]
     last = [line for line in lines if line["round"] == rounds + 1]
     up, down = sum(line["bytes-up"] for line in ended), sum(line["bytes-down"] for line in ended)
     pace = [line["seconds"] for line in ended]
@@ -111,7 +121,7 @@ def _result(lines: list[Line], nodes: dict[str, str], rounds: int, rng: random.R
     for line in last:
         if line["scope"] == "modality":
             accuracy[line["split"]][line["modality"]] = Accuracy(accuracy=line["accuracy"], examples=line["examples"])
-        else:
+        elif line["scope"] == "node":
             node_accuracy[line["node"]][line["split"]][line["modality"]] = line["accuracy"]
     weights: dict[str, dict[str, float]] = {}
     for line in lines:

@@ -11,20 +11,14 @@ import zlib
 from collections.abc import Sequence
 from html import unescape
 from html.parser import HTMLParser
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from synthetic_run import write_synthetic_run
 
-from concord.config import parse_config
+from concord.config import RunConfig, parse_config
 from concord.run_folder import RunFolder
-from server_app import charts
-from server_app.charts import Series
-from server_app.report import duration, percent, score, size, write_report
-from server_app.report_template import STYLE
+from server_app.report import write_report
 from server_app.results import load_result, save_result
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{ 7*7 }}\ud800"
@@ -63,7 +57,7 @@ def _page(folder: RunFolder) -> tuple[str, Page]:
 def test_a_finished_run_has_everything(tmp_path: Path) -> None:
     html, page = _page(write_synthetic_run(tmp_path))
     assert [found["id"] for tag, found in page.elements if tag == "section"] == list(SECTIONS)
-    assert page.count("svg", role="img") == 2 + 5 + 1
+    assert page.count("svg", role="img") == 2 + 5 + 1 + 1
     assert page.count("table") == 2 + 1 + 4 + 4 + 7 + 2 + 1 + 2
     assert "GeoLoRA on digits" in html
     assert "kept the old one" in html
@@ -139,6 +133,23 @@ def test_a_node_that_the_census_refused(tmp_path: Path) -> None:
     assert '<th scope="row">census</th>' in _page(folder)[0]
 
 
+def test_the_final_evaluation_is_not_a_round(tmp_path: Path) -> None:
+    html, _ = _page(write_synthetic_run(tmp_path, {"a-1": "image", "b-1": "speech"}, rounds=3))
+    assert "<b>3 of 3</b>" in html
+    assert "for 3 rounds" in html
+    assert "6 of 6" in html
+    assert '<th scope="row">evaluation</th>' in html
+    assert not re.search(r"<title>\w+, round 4", html)
+
+
+def test_the_direction_gap_is_shown_where_it_was_measured(tmp_path: Path) -> None:
+    folder = write_synthetic_run(tmp_path)
+    assert "<title>gap, round 1: 300</title>" in _page(folder)[0]
+    assert "<title>gap, round 6" not in _page(folder)[0]
+    folder.metrics.write_text(folder.metrics.read_text().replace("direction-gap", "else"))
+    assert "irection gap" not in _page(folder)[0]
+
+
 def test_a_round_without_nodes(tmp_path: Path) -> None:
     html, page = _page(write_synthetic_run(tmp_path, rounds=1, nodes={}, finished=False))
     assert "unfinished" in html
@@ -158,7 +169,7 @@ def test_one_modality(tmp_path: Path) -> None:
     html, page = _page(write_synthetic_run(tmp_path, {"a-1": "image", "a-2": "image"}))
     assert "it takes two modalities" in html
     assert page.count("table", **{"class": "heat"}) == 0
-    assert page.count("svg", role="img") == 2 + 1
+    assert page.count("svg", role="img") == 2 + 1 + 1
 
 
 def test_two_modalities_share_one_chart_of_agreement(tmp_path: Path) -> None:
@@ -190,7 +201,7 @@ def test_figures_that_are_not_defined(tmp_path: Path) -> None:
 
 
 def test_the_command_repeats_what_was_changed(tmp_path: Path) -> None:
-    folder = write_synthetic_run(tmp_path)
+    folder = write_synthetic_run(tmp_path, rounds=RunConfig().rounds)
     assert _command(folder) == "concord run --set suite=digits --set data=/data/digits --set seed=3"
     folder.write_config(parse_config({"anchors": "/my anchors", "adapter.train-a": True, "run-folder": "/runs/1"}))
     assert _command(folder) == (
@@ -202,98 +213,6 @@ def _command(folder: RunFolder) -> str:
     command = re.search(r"<pre><code>(.*?)</code></pre>", _page(folder)[0])
     assert command
     return unescape(command[1])
-
-
-def test_numbers_in_words() -> None:
-    assert [size(n).replace("\N{NARROW NO-BREAK SPACE}", " ") for n in (0, 999, 1500, 48_650, 250e6)] == [
-        "0 B",
-        "999 B",
-        "1.5 kB",
-        "48.6 kB",
-        "250 MB",
-    ]
-    assert duration(59.94).startswith("59.9")
-    assert duration(125) == "2 min 5 s"
-    assert duration(7260) == "2 h 1 min"
-    assert percent(0.8765).startswith("87.6") or percent(0.8765).startswith("87.7")
-    assert score(-0.25) == "−0.25"
-    assert {size(math.nan), duration(math.inf), percent(math.nan), score(math.nan)} == {"–"}
-
-
-def test_ticks_are_round_numbers() -> None:
-    assert charts.ticks(0, 1) == [0, 0.2, 0.4, 0.6, 0.8, 1]
-    assert charts.ticks(0, 734_000) == [0, 200_000, 400_000, 600_000]
-    assert charts.ticks(-0.3, 0.5) == [-0.2, 0, 0.2, 0.4]
-    assert charts.ticks(2, 2) == [2]
-
-
-def test_labels_that_collide_move_apart_by_the_same_distance() -> None:
-    assert charts.spread([50, 50], 10, 0, 100) == [45, 55]
-    assert charts.spread([80, 20], 10, 0, 100) == [80, 20]
-    assert charts.spread([99, 98], 10, 0, 100) == [100, 90]
-    assert charts.spread([], 10, 0, 100) == []
-
-
-@given(st.lists(st.floats(0, 100), max_size=8), st.floats(0, 12))
-def test_spread_keeps_order_gap_and_bounds(wanted: list[float], gap: float) -> None:
-    placed = charts.spread(wanted, gap, 0, 100)
-    order = sorted(range(len(wanted)), key=lambda i: wanted[i])
-    steps = [placed[b] - placed[a] for a, b in pairwise(order)]
-    assert all(step >= gap - 1e-6 for step in steps)
-    assert all(-1e-6 <= place <= 100 + 1e-6 for place in placed)
-
-
-def test_a_line_is_drawn_where_its_numbers_say() -> None:
-    series = [Series("a <b>", 2, ((0, 0.0), (1, math.nan), (2, 0.5), (4, 1.0)))]
-    drawn = charts.line_chart(series, "T & U", "rounds", percent, 1.0, bands=[4])
-    base, left, end = charts.HEIGHT - charts.BOTTOM, charts.LEFT, charts.WIDTH - charts.RIGHT
-    path = re.search(r' d="([^"]*)"', drawn)
-    assert path
-    middle = (left + end) / 2
-    assert path[1] == f"M{left:.1f} {base:.1f}M{middle:.1f} {(base + charts.TOP) / 2:.1f}L{end:.1f} {charts.TOP:.1f}"
-    assert "<title>T &amp; U</title>" in drawn
-    assert "a &lt;b&gt;" in drawn
-    assert 'class="band"' in drawn
-
-
-def test_columns_are_as_high_as_their_numbers() -> None:
-    drawn = charts.column_chart([Series("up", 0, ((1, 100.0), (2, 50.0)))], "Bytes", "round", size)
-    heights = [float(h) for h in re.findall(r'height="([\d.]+)"', drawn)]
-    assert heights[0] == pytest.approx(2 * heights[1], rel=1e-3)
-
-
-def test_a_bar_is_clipped_to_its_cell() -> None:
-    widths = [re.findall(r'width="([\d.]+)"', charts.bar(share, None))[1] for share in (0.25, 2.0, -1.0, math.nan)]
-    assert widths == ["25", "100", "0", "0"]
-
-
-def test_modalities_keep_their_colour_in_any_company() -> None:
-    assert charts.palette_slots(["speech", "image"])["speech"] == charts.palette_slots(["pen", "speech"])["speech"]
-    slots = charts.palette_slots(["image", "smell", "taste"])
-    assert len(set(slots.values())) == 3
-    assert len(charts.palette_slots([f"m{i}" for i in range(30)])) == 30
-
-
-@pytest.mark.parametrize("dark", [False, True])
-def test_colours_have_contrast(dark: bool) -> None:
-    scheme = STYLE.split("prefers-color-scheme: dark")[dark]
-    variables = dict(re.findall(r"--([a-z]+): (#[0-9a-f]{6}|[\d ]+);", scheme))
-    page = _luminance(variables["page"])
-    assert all(_contrast(_luminance(hex_), page) >= 3 for hex_ in (charts.LIGHT, charts.DARK)[dark])
-    for text in ("ink", "quiet", "good", "bad", "band"):
-        assert _contrast(_luminance(variables[text]), page) >= 4.5, text
-    heat = "#" + "".join(f"{int(part):02x}" for part in variables["heat"].split())
-    assert _contrast(_luminance(variables["ink"]), _luminance(heat)) >= 4.5
-
-
-def _luminance(colour: str) -> float:
-    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
-
-
-def _contrast(a: float, b: float) -> float:
-    return (max(a, b) + 0.05) / (min(a, b) + 0.05)
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH")

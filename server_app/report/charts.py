@@ -7,19 +7,14 @@ chart has a title and a description for screen readers, and every mark a tooltip
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-# A slot a modality, then up and down. Contrast with the page is at least 3 (tested); neighbours differ in lightness too.
-LIGHT = ("#0068a8", "#c8500a", "#00805c", "#a3488c", "#8f6b00", "#4c5a9e", "#8c3b3b", "#7a5230", "#3f4852", "#8791a0")
-DARK = ("#5ab4f0", "#ff9550", "#35cf9d", "#e69bd0", "#e8bf4a", "#a5b0f5", "#f08a8a", "#d2a679", "#d5dbe2", "#7d8896")
-UP, DOWN = 8, 9
-SLOTS = ("image", "speech", "pen", "word", "sign", "text", "sensor", "table")
+from server_app.report.palette import colour
+from server_app.report.scale import BOTTOM, HEIGHT, LEFT, TOP, WIDTH, Frame, frame_of, spread, ticks
 
-WIDTH, HEIGHT = 440, 250
-LEFT, TOP, RIGHT, BOTTOM = 46, 14, 76, 40
 LABEL_GAP = 15.0
 
 Format = Callable[[float], str]
@@ -27,20 +22,11 @@ Format = Callable[[float], str]
 
 @dataclass(frozen=True)
 class Series:
-    """A line or a set of columns: its label, its palette slot and its points (x, y); a NaN leaves a gap."""
+    """A line or a set of columns: its label, its palette slot (None is neutral) and its points (x, y); a NaN leaves a gap."""
 
     label: str
-    slot: int
+    slot: int | None
     points: tuple[tuple[float, float], ...]
-
-
-def palette_slots(names: Iterable[str]) -> dict[str, int]:
-    """One slot a name: well-known modalities always have theirs, others take the free ones in order."""
-    ordered = sorted(set(names))
-    slots = {name: SLOTS.index(name) for name in ordered if name in SLOTS}
-    free = [slot for slot in range(len(SLOTS)) if slot not in slots.values()] or list(range(len(SLOTS)))
-    strangers = [name for name in ordered if name not in slots]
-    return slots | {name: free[i % len(free)] for i, name in enumerate(strangers)}
 
 
 def element(name: str, *children: str, **attributes: object) -> Markup:
@@ -48,11 +34,6 @@ def element(name: str, *children: str, **attributes: object) -> Markup:
     named = ((key.rstrip("_").replace("_", "-"), value) for key, value in attributes.items())
     head = Markup("").join(Markup(' {}="{}"').format(key, _short(value)) for key, value in named)
     return Markup("<{0}{1}>{2}</{0}>").format(name, head, Markup("").join(escape(child) for child in children))
-
-
-def colour(slot: int | None) -> str:
-    """The style that gives an element, and what is in it, the colour of a palette slot; None is neutral."""
-    return "--c:var(--neutral)" if slot is None else f"--c:var(--s{slot})"
 
 
 def bar(share: float, slot: int | None, mark: float | None = None) -> Markup:
@@ -85,7 +66,7 @@ def line_chart(
         top: upper end of the y axis; None takes it from the values.
         bands: right ends x of intervals [x - 1, x] to shade.
     """
-    frame = _frame(series, top)
+    frame = frame_of([point for one in series for point in one.points], top)
     shades = [_band(frame, x) for x in bands if frame.low_x < x <= frame.high_x]
     lines = [_line(frame, one, x_label, y_format) for one in series]
     return _svg(title, series, y_format, *_axes(frame, x_label, y_format), *shades, *lines, *_end_labels(frame, series))
@@ -93,7 +74,7 @@ def line_chart(
 
 def column_chart(series: Sequence[Series], title: str, x_label: str, y_format: Format) -> Markup:
     """Columns over rounds, the series side by side; their legend is the page's."""
-    frame = _frame(series, None, margin=0.5, right=12)
+    frame = frame_of([point for one in series for point in one.points], None, margin=0.5, right=12)
     slot_width = frame.x(1) - frame.x(0)
     width = min(0.7 * slot_width / max(len(series), 1), 18)
     columns: list[Markup] = []
@@ -108,65 +89,7 @@ def column_chart(series: Sequence[Series], title: str, x_label: str, y_format: F
     return _svg(title, series, y_format, *_axes(frame, x_label, y_format), *columns)
 
 
-def ticks(low: float, high: float, most: int = 5) -> list[float]:
-    """At most `most` + 1 round numbers (1, 2 or 5 times a power of ten apart) from `low` to `high`."""
-    if not high > low:
-        return [low]
-    rough = (high - low) / most
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(m * power for m in (1, 2, 5, 10) if m * power >= rough * (1 - 1e-9))
-    first = math.ceil(low / step - 1e-9)
-    last = math.floor(high / step + 1e-9)
-    return [round(i * step, 12) for i in range(first, last + 1)]
-
-
-def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """The positions nearest to the wanted ones (least squares) that are at least `gap` apart, in the same order.
-
-    They are then moved together into [low, high], from `low` on where they do not fit. Pools adjacent violators.
-    """
-    order = sorted(range(len(wanted)), key=lambda i: wanted[i])
-    pools: list[tuple[float, int]] = []
-    for place, i in enumerate(order):
-        mean, size = wanted[i] - place * gap, 1
-        while pools and pools[-1][0] > mean:
-            above, count = pools.pop()
-            mean, size = (above * count + mean * size) / (count + size), count + size
-        pools.append((mean, size))
-    levels = [mean for mean, size in pools for _ in range(size)]
-    placed = [0.0] * len(wanted)
-    for place, (i, level) in enumerate(zip(order, levels, strict=True)):
-        highest = high - (len(order) - 1) * gap
-        placed[i] = max(min(level, highest), low) + place * gap
-    return placed
-
-
-@dataclass(frozen=True)
-class _Frame:
-    low_x: float
-    high_x: float
-    low_y: float
-    high_y: float
-    right: float
-
-    def x(self, value: float) -> float:
-        return LEFT + (value - self.low_x) / (self.high_x - self.low_x) * (WIDTH - LEFT - self.right)
-
-    def y(self, value: float) -> float:
-        share = (min(max(value, self.low_y), self.high_y) - self.low_y) / (self.high_y - self.low_y)
-        return HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
-
-
-def _frame(series: Sequence[Series], top: float | None, margin: float = 0.0, right: float = RIGHT) -> _Frame:
-    xs = [x for one in series for x, _ in one.points] or [0.0]
-    ys = [y for one in series for _, y in one.points if math.isfinite(y)] or [0.0]
-    low_x, high_x = min(xs) - margin, max(xs) + margin
-    high_y = top if top is not None else 1.08 * max(ys)
-    low_y = min(0.0, *ys)
-    return _Frame(low_x, high_x if high_x > low_x else low_x + 1, low_y, high_y if high_y > low_y else low_y + 1, right)
-
-
-def _axes(frame: _Frame, x_label: str, y_format: Format) -> list[Markup]:
+def _axes(frame: Frame, x_label: str, y_format: Format) -> list[Markup]:
     base, end = HEIGHT - BOTTOM, WIDTH - frame.right
     marks: list[Markup] = []
     for value in ticks(frame.low_y, frame.high_y):
@@ -181,13 +104,13 @@ def _axes(frame: _Frame, x_label: str, y_format: Format) -> list[Markup]:
     return marks
 
 
-def _band(frame: _Frame, x: float) -> Markup:
+def _band(frame: Frame, x: float) -> Markup:
     left, right = frame.x(x - 1), frame.x(x)
     tip = element("title", f"round {x:g} kept the old model")
     return element("rect", tip, class_="band", x=left, y=TOP, width=right - left, height=HEIGHT - TOP - BOTTOM)
 
 
-def _line(frame: _Frame, one: Series, x_label: str, y_format: Format) -> Markup:
+def _line(frame: Frame, one: Series, x_label: str, y_format: Format) -> Markup:
     path, pen_down = "", False
     dots: list[Markup] = []
     for x, y in one.points:
@@ -201,7 +124,7 @@ def _line(frame: _Frame, one: Series, x_label: str, y_format: Format) -> Markup:
     return element("g", element("path", class_="line", d=path), *dots, style=colour(one.slot))
 
 
-def _end_labels(frame: _Frame, series: Sequence[Series]) -> list[Markup]:
+def _end_labels(frame: Frame, series: Sequence[Series]) -> list[Markup]:
     ends = [(one, [y for _, y in one.points if math.isfinite(y)]) for one in series]
     last = [(one, frame.y(ys[-1])) for one, ys in ends if ys]
     heights = spread([y for _, y in last], LABEL_GAP, TOP + 4, HEIGHT - BOTTOM)

@@ -1,0 +1,61 @@
+"""The headline figures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import fmean, median
+
+from server_app.report.formats import duration, percent, score, size, whole
+from server_app.report.panels import precision, retrieval_maps
+from server_app.report.run_view import Run, defined, figure, total
+
+
+@dataclass(frozen=True)
+class Card:
+    """A headline figure and one line about it."""
+
+    label: str
+    value: str
+    note: str
+
+
+def headline(run: Run) -> list[Card]:
+    cards = [_accuracy_card(split, run.accuracy[split]) for split in run.splits if run.accuracy.get(split)]
+    if cka := defined(run.cka):
+        least = min(cka, key=cka.__getitem__)
+        note = f"least: {least.replace('|', ' – ')}, {score(cka[least])}"
+        cards.append(Card("Mean agreement (CKA)", score(fmean(cka.values())), note))
+    for heat in retrieval_maps(run.result, precision)[:1]:
+        found = [value for row in heat.cells.values() for value in row.values() if math.isfinite(value)]
+        cards.append(Card("Mean retrieval (P@10)", score(fmean(found)) if found else "–", heat.caption))
+    return cards + (_round_cards(run) if run.rounds else [])
+
+
+def _accuracy_card(split: str, table: Mapping[str, float]) -> Card:
+    label, known = f"Mean accuracy, {split} split", defined(table)
+    if not known:
+        return Card(label, "–", "not defined")
+    least = min(known, key=known.__getitem__)
+    note = f"least: {least}, {percent(known[least])}" if len(known) > 1 else least
+    return Card(label, percent(fmean(known.values())), note)
+
+
+def _round_cards(run: Run) -> list[Card]:
+    rounds = run.rounds
+    asked, counted, rejected = (total(rounds, key) for key in ("asked", "replies", "rejected"))
+    up = run.result.bytes.up_per_node_round if run.result else _ratio(total(rounds, "bytes-up"), counted + rejected)
+    down = run.result.bytes.down_per_node_round if run.result else _ratio(total(rounds, "bytes-down"), asked)
+    pace = [seconds for line in rounds if math.isfinite(seconds := figure(line, "seconds"))]
+    sent, received = total(rounds, "bytes-up"), total(rounds, "bytes-down")
+    return [
+        Card("Sent by a node and round", size(up), f"received: {size(down)}"),
+        Card("Traffic of all nodes", size(sent + received), f"up: {size(sent)}, down: {size(received)}"),
+        Card("Median round", duration(median(pace)) if pace else "–", f"{duration(sum(pace))} for {len(rounds)} rounds"),
+        Card("Replies that counted", f"{whole(counted)} of {whole(asked)}", f"{whole(rejected)} rejected"),
+    ]
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole else math.nan

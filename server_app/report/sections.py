@@ -1,0 +1,181 @@
+"""The sections of the page, one template each."""
+
+ACCURACY = """
+<section id="accuracy"><h2>Accuracy</h2>
+{% if run.accuracy or node_rows %}
+<p class="lead">The global model on the test samples of all nodes that hold a modality.
+{%- if run.rounds_kept %} Shaded: rounds that kept the old model.{% endif %}</p>
+<div class="grid">{{ figures(accuracy_charts) }}</div>
+{% if run.accuracy %}
+<div class="scroll"><table>
+  <caption>{{ "At the end" if run.result else "Latest" }}, by modality</caption>
+  <thead><tr>{{ th("Modality") }}
+    {% for split in run.splits %}{{ th(split ~ " split") }}{% endfor %}
+    {% if run.result %}{% for split in run.splits %}{{ th(split ~ " samples", "number") }}{% endfor %}{% endif %}</tr></thead>
+  <tbody>
+  {% for name in run.modalities %}
+  <tr><th scope="row">{{ tag(name) }}</th>
+    {% for split in run.splits %}
+    {% set value = run.accuracy.get(split, {}).get(name) %}
+    <td>{{ measure(value, run.slots[name]) }}</td>
+    {% endfor %}
+    {% if run.result %}{% for split in run.splits %}
+    {% set one = run.result.accuracy.get(split, {}).get(name) %}
+    <td class="number">{% if one %}{{ one.examples }}{% endif %}</td>
+    {% endfor %}{% endif %}
+  </tr>
+  {% endfor %}
+  </tbody>
+</table></div>
+{% endif %}
+{% if node_rows %}
+<details{{ " open" if node_rows | length <= 24 }}><summary>By node</summary>
+<div class="scroll"><table>
+  <thead><tr>{{ th("Node") }}{{ th("Modality") }}
+    {% for split in run.splits %}{{ th(split ~ " split") }}{% endfor %}
+    {% if run.result %}{{ th("Samples", "number") }}{{ th("Labelled", "number") }}{% endif %}</tr></thead>
+  <tbody>
+  {% for row in node_rows %}
+  <tr><th scope="row" class="wrap">{{ row.node }}</th><td>{{ tag(row.modality) }}</td>
+    {% for split in run.splits %}
+    {% set value = row.accuracy.get(split) %}
+    <td>{{ measure(value, run.slots[row.modality]) }}</td>
+    {% endfor %}
+    {% if run.result %}{{ n(row.examples | whole) }}{{ n(row.labelled | whole) }}{% endif %}
+  </tr>
+  {% endfor %}
+  </tbody>
+</table></div></details>
+{% endif %}
+{% else %}<p class="quiet">Nothing has been evaluated yet.</p>{% endif %}
+</section>
+"""
+
+AGREEMENT = """
+<section id="agreement"><h2>Agreement between modalities</h2>
+{% if cka_map or cka_charts %}
+<p class="lead">Centred kernel alignment of the anchors' Gram matrices: 1 where two modalities arrange the concepts alike.</p>
+<div class="grid">{{ figures(cka_charts) }}{% if cka_map %}{{ matrix(cka_map, "") }}{% endif %}</div>
+{% else %}<p class="quiet">Not measured: it takes two modalities with anchors.</p>{% endif %}
+</section>
+<section id="retrieval"><h2>Retrieval across modalities</h2>
+{% if precision_maps %}
+<p class="lead">How many of the ten nearest test samples of the column's modality have the class of the row's sample (P@10).</p>
+<div class="grid">{% for heat in precision_maps %}{{ matrix(heat, "query") }}{% endfor %}</div>
+<details><summary>Mean average precision</summary>
+<div class="grid">{% for heat in ranking_maps %}{{ matrix(heat, "query") }}{% endfor %}</div></details>
+{% else %}
+<p class="quiet">Not measured: it takes <code>share-test-embeddings</code>, two modalities and a finished run.</p>
+{% endif %}
+</section>
+"""
+
+ROUNDS = """
+<section id="weights"><h2>Aggregation weights</h2>
+{% if weight_panels %}
+<p class="lead">The share of each node in the last average of a group. The thin line is an equal share.</p>
+<div class="columns">
+{% for panel in weight_panels %}
+<table class="shares">
+  <caption>{{ panel.group }}</caption>
+  <thead><tr>{{ th("Node") }}{{ th("Share", "number") }}</tr></thead>
+  <tbody>
+  {% for node, slot, share in panel.rows %}
+  <tr><th scope="row" title="{{ node }}">{{ node }}</th>
+    <td>{{ measure(share, slot, panel.scale, panel.equal / panel.scale) }}</td></tr>
+  {% endfor %}
+  </tbody>
+</table>
+{% endfor %}
+</div>
+{% else %}<p class="quiet">Nothing has been averaged yet.</p>{% endif %}
+{% if gap_chart %}
+<div class="grid">
+<figure><figcaption>Direction gap by round, parts per million</figcaption>{{ gap_chart }}</figure>
+<p class="quiet">How far the average of the nodes' directions is from the direction of the average, which DoRA renormalises:
+the norm of the difference relative to that of the latter, mean over the layers.</p>
+</div>
+{% endif %}
+</section>
+<section id="traffic"><h2>Traffic</h2>
+{% if byte_chart %}
+<p class="lead">Contents of all messages: <span class="tag" style="{{ palette.colour(palette.UP) }}">up, from the nodes</span> and
+<span class="tag" style="{{ palette.colour(palette.DOWN) }}">down, to the nodes</span>.</p>
+<div class="grid">
+<figure><figcaption>All nodes, by round</figcaption>{{ byte_chart }}</figure>
+{% if run.result and run.result.bytes.nodes %}
+<div class="scroll"><table>
+  <caption>Whole run, by node</caption>
+  <thead><tr>{{ th("Node") }}{{ th("Up", "number") }}{{ th("Down", "number") }}</tr></thead>
+  <tbody>
+  {% for node, sent in run.result.bytes.nodes.items() %}
+  <tr><th scope="row" class="wrap">{{ node }}</th>{{ n(sent.up | size) }}{{ n(sent.down | size) }}</tr>
+  {% endfor %}
+  <tr class="total"><th scope="row">Total</th>
+    {{ n(run.result.bytes.up_total | size) }}{{ n(run.result.bytes.down_total | size) }}</tr>
+  </tbody>
+</table></div>
+{% endif %}
+</div>
+<details><summary>Round by round</summary>
+<div class="scroll"><table>
+  <thead><tr>
+    {{ th("Round") }}{{ th("Time", "number") }}{{ th("Asked", "number") }}
+    {{ th("Replies", "number") }}{{ th("Rejected", "number") }}{{ th("Up", "number") }}
+    {{ th("Down", "number") }}{{ th("Model") }}</tr></thead>
+  <tbody>
+  {% for row in round_rows %}
+  <tr><th scope="row">{{ row.name }}</th>{{ n(row.seconds | duration) }}
+    {{ n(row.asked | whole) }}{{ n(row.replies | whole) }}{{ n(row.rejected | whole) }}
+    {{ n(row.up | size) }}{{ n(row.down | size) }}
+    <td>{{ row.model }}</td></tr>
+  {% endfor %}
+  </tbody>
+</table></div></details>
+{% else %}<p class="quiet">No round has ended yet.</p>{% endif %}
+</section>
+<section id="rejections"><h2>Rejected replies</h2>
+{% if run.rejections %}
+<p class="lead">Replies that failed a check and were left out of the average.
+{%- if run.rounds_kept %} Too few good replies: {{ rounds(run.rounds_kept) }}
+kept the old model.{% endif %}</p>
+<div class="scroll"><table>
+  <thead><tr>{{ th("Round") }}{{ th("Node") }}{{ th("Reason") }}{{ th("Detail") }}</tr></thead>
+  <tbody>
+  {% for one in run.rejections %}
+  <tr><th scope="row">{{ one.round or "census" }}</th><td class="wrap">{{ one.node }}</td><td><code>{{ one.reason }}</code></td>
+    <td class="wrap">{{ one.detail }}</td></tr>
+  {% endfor %}
+  </tbody>
+</table></div>
+{% else %}<p class="quiet">None.
+{%- if run.rounds_kept %} Too few replies came in {{ rounds(run.rounds_kept) }}: the old model was kept.{% endif %}</p>{% endif %}
+</section>
+"""
+
+RUN = """
+<section id="run"><h2>The run</h2>
+<h3>How to reproduce</h3>
+<pre><code>{{ command }}</code></pre>
+<details><summary>Configuration</summary>
+<div class="scroll"><table>
+  <thead><tr>{{ th("Key") }}{{ th("Value") }}</tr></thead>
+  <tbody>
+  {% for key, value in run.config | dictsort %}
+  <tr><th scope="row"><code>{{ key }}</code></th><td class="wrap"><code>{{ value }}</code></td></tr>
+  {% endfor %}
+  </tbody>
+</table></div></details>
+{% if run.result and run.result.versions %}
+<details><summary>Versions</summary>
+<table>
+  <thead><tr>{{ th("Package") }}{{ th("Version") }}</tr></thead>
+  <tbody>
+  {% for package, version in run.result.versions | dictsort %}
+  <tr><th scope="row">{{ package }}</th><td><code>{{ version }}</code></td></tr>
+  {% endfor %}
+  </tbody>
+</table></details>
+{% endif %}
+</section>
+"""
