@@ -26,7 +26,12 @@ def main(grid: Grid, context: Context) -> None:
         config = config.model_copy(update={"run_folder": default_run_folder(context.run_id)})
     try:
         open_run(config, grid).rounds()
-    except ConcordError as error:
-        if Path(config.run_folder).is_dir():
+    except Exception as error:
+        if not _is_of_another_run(error) and Path(config.run_folder).is_dir():
             RunFolder(config.run_folder).append_metrics({"scope": "run", "event": "failed", "message": str(error)})
         raise
+
+
+def _is_of_another_run(error: Exception) -> bool:
+    """Whether the folder was refused because it belongs to another run, which is not to be told of this failure."""
+    return isinstance(error, ConcordError) and error.code == "C405"

@@ -17,7 +17,7 @@ from torch import Tensor
 from concord.errors import ConcordError
 from concord.run_folder import atomic_write
 from strategies.consensus import Consensus
-from strategies.strategy import GlobalState
+from strategies.state import GlobalState
 
 FILE = "state.safetensors"
 GROUP, BASE, AGREED = "group", "base", "agreed"
@@ -28,7 +28,7 @@ def save_checkpoint(folder: Path, state: GlobalState, consensus: Consensus) -> N
     tensors = {f"{GROUP}|{g}|{name}": t for g, group in state.groups.items() for name, t in group.items()}
     tensors |= {f"{BASE}|{name}": t for name, t in state.base.items()}
     tensors |= {f"{AGREED}|{name}": t for name, t in consensus.state().items()}
-    about = {"round": state.round_, "base-digest": state.base_digest, "groups": list(state.groups)}
+    about = {"round": state.round_, "base-digest": state.base_digest, "groups": list(state.groups), "encoders": state.encoders}
     folder.mkdir(parents=True, exist_ok=True)
     contiguous = {name: t.detach().clone(memory_format=torch.contiguous_format) for name, t in tensors.items()}
     atomic_write(folder / FILE, save(contiguous, metadata={"concord": json.dumps(about)}))
@@ -60,7 +60,7 @@ def load_checkpoint(folder: Path, consensus: Consensus) -> GlobalState:
                 groups[group][tensor] = tensors[key]
             else:
                 {BASE: base, AGREED: agreed}[kind][name] = tensors[key]
-        state = GlobalState(groups, base, about["base-digest"], int(about["round"]))
+        state = GlobalState(groups, base, about["base-digest"], dict(about["encoders"]), int(about["round"]))
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ConcordError("C402", f"{path}: {error}", "start the run again without resuming") from error
     consensus.load(agreed)

@@ -19,7 +19,7 @@ from client_app.trunk import build_trunk
 from concord.anchors import AnchorSet, save_anchors
 from concord.config import RunConfig
 from concord.run_folder import atomic_write
-from strategies.strategy import GlobalState
+from strategies.state import GlobalState
 
 
 def export_model(folder: Path, config: RunConfig, anchors: AnchorSet, state: GlobalState) -> None:

@@ -14,7 +14,7 @@ from concord.functional.gram import consensus
 from concord.wire.messages import gram_from_wire
 from concord.wire.v1 import federation_pb2 as pb
 from server_app.results import cka_table
-from strategies.strategy import Outcome
+from strategies.state import Outcome
 from strategies.validation import Rejection
 
 Line = dict[str, Any]

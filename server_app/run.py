@@ -15,6 +15,7 @@ from flwr.serverapp import Grid
 from torch import Tensor
 
 from client_app.data.federation import build_federation
+from client_app.encoders import encoder_of
 from client_app.model import TRUNK, MultimodalModel
 from concord.anchors import AnchorSet, load_anchors
 from concord.config import RunConfig, parse_config
@@ -31,7 +32,8 @@ from server_app.results import Result, save_result
 from server_app.warmup import warm_up
 from strategies.exchange import exchange
 from strategies.registry import METHODS, check_method
-from strategies.strategy import ConcordStrategy, GlobalState, Outcome
+from strategies.state import GlobalState, Outcome
+from strategies.strategy import ConcordStrategy
 
 NODE_POLL = 0.2  # seconds between looks for nodes that are still to connect
 MAY_CHANGE = ("rounds", "resume", "run-folder")  # of a run that goes on
@@ -126,6 +128,10 @@ def open_run(config: RunConfig, grid: Grid) -> Run:
     """
     check_method(config)
     anchors = run_anchors(config)
+    unknown = set(config.adapter.ranks()) - set(anchors.modalities)
+    if unknown:
+        have = ", ".join(sorted(anchors.modalities))
+        raise ConcordError("C103", f"adapter.rank-by-modality names {', '.join(sorted(unknown))}", f"choose from: {have}")
     folder = RunFolder(config.run_folder)
     if config.resume:
         check_resumable(config, folder)
@@ -168,9 +174,10 @@ def initial_state(config: RunConfig, anchors: AnchorSet) -> GlobalState:
     base = warm_up(config, anchors)
     model = MultimodalModel(config, sorted(anchors.modalities), len(anchors.concepts), base=base or None)
     groups = {name: {key: p.detach().clone() for key, p in group.items()} for name, group in model.groups().items()}
-    if config.adapter.kind == "full":
-        return GlobalState(groups)
-    return GlobalState(groups, base, _digest(base) if base else "")
+    encoders = {modality: encoder_of(modality).identity for modality in anchors.modalities}
+    if config.adapter.kind == "full":  # the warm trunk is a group like any other
+        return GlobalState(groups, encoders=encoders)
+    return GlobalState(groups, base, _digest(base) if base else "", encoders)
 
 
 def trunk_width(config: RunConfig) -> int:

@@ -6,7 +6,8 @@ from concord.anchors import AnchorSet
 from concord.config import RunConfig
 from strategies.consensus import PrototypeConsensus
 from strategies.plan import NoGroups
-from strategies.strategy import ConcordStrategy, GlobalState
+from strategies.state import GlobalState
+from strategies.strategy import ConcordStrategy
 
 
 class FedProto(ConcordStrategy):

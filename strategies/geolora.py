@@ -11,7 +11,8 @@ from concord.config import RunConfig
 from strategies.consensus import GramConsensus
 from strategies.plan import HeldGroups
 from strategies.rules import RuleName, make_rule
-from strategies.strategy import ConcordStrategy, GlobalState
+from strategies.state import GlobalState
+from strategies.strategy import ConcordStrategy
 
 DEFAULT_RULE: RuleName = "precision"
 

@@ -14,7 +14,8 @@ from strategies.fedproto import FedProto
 from strategies.geolora import GeoLora
 from strategies.local import Local
 from strategies.rules import RuleName, check_rule
-from strategies.strategy import ConcordStrategy, GlobalState
+from strategies.state import GlobalState
+from strategies.strategy import ConcordStrategy
 
 
 class StrategyFactory(Protocol):

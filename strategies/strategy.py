@@ -6,7 +6,6 @@ A round is one message a node: the node evaluates the model that came in, then t
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from logging import INFO, WARNING
 
 import torch
@@ -27,41 +26,11 @@ from strategies.exchange import exchange
 from strategies.plan import Plan
 from strategies.rank import at_rank
 from strategies.rules import Rule, Update
+from strategies.state import GlobalState, Outcome
 from strategies.validation import Accepted, Expectation, Reason, Rejected, Rejection, check_census, read_reply
 
 BASE = "base"
-
-
-@dataclass
-class GlobalState:
-    """What the server knows of the model: the groups, the trunk base they belong to, and the last finished round."""
-
-    groups: dict[str, dict[str, Tensor]]
-    base: dict[str, Tensor] = field(default_factory=dict)
-    base_digest: str = ""
-    round_: int = 0
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of one round.
-
-    Attributes:
-        asked: names of the nodes that were asked.
-        accepted: the replies that count.
-        rejections: those that do not, with the reason.
-        shares: per group, the share of each node in the average.
-        kept_old_model: too few good replies, so nothing was averaged.
-        bytes_down, bytes_up: payload per node.
-    """
-
-    asked: tuple[str, ...]
-    accepted: tuple[Accepted, ...]
-    rejections: tuple[Rejection, ...]
-    shares: Mapping[str, Mapping[str, float]]
-    kept_old_model: bool
-    bytes_down: Mapping[str, int]
-    bytes_up: Mapping[str, int]
+MAY_PASS = (Reason.NO_REPLY, Reason.NODE_ERROR, Reason.UNDECODABLE)  # reasons that another try may remove
 
 
 class ConcordStrategy(Strategy):
@@ -106,7 +75,7 @@ class ConcordStrategy(Strategy):
     def take_census(self, grid: Grid) -> None:
         """Asks nodes that are new for what they have; those that cannot take part are refused with a reason."""
         present = set(grid.get_node_ids())
-        new = [node_id for node_id in grid.get_node_ids() if node_id not in self.census and node_id not in self.refused]
+        new = [i for i in grid.get_node_ids() if i not in self.census and not self._is_refused_for_good(i)]
         if not new:
             return
         timeout = self.config.round_timeout
@@ -117,16 +86,21 @@ class ConcordStrategy(Strategy):
         for node_id in new:  # not in the order of arrival, which is no order
             try:
                 census = _read_census(replies.get(node_id))
-                check_census(census, self.anchors, {i: c for i, c in self.census.items() if i in present}, node_id)
+                check_census(census, self.anchors, self.state.encoders, [c for i, c in self.census.items() if i in present])
             except Rejected as rejected:
                 name = _name_of(replies.get(node_id)) or f"node {node_id}"
                 self.refused[node_id] = Rejection(name, rejected.reason, rejected.detail)
                 log(WARNING, "refused %s: %s: %s", name, rejected.reason, rejected.detail)
             else:  # a node that came back under another id takes the place of the one that is gone
+                self.refused.pop(node_id, None)
                 self.census = {i: c for i, c in self.census.items() if c.node != census.node} | {node_id: census}
                 if census.base_digest == self.state.base_digest:
                     self._with_base.add(node_id)
         self.census = dict(sorted(self.census.items(), key=lambda item: item[1].node))
+
+    def _is_refused_for_good(self, node_id: int) -> bool:
+        """Whether asking again is pointless: what the node said does not fit. One that failed to answer is asked again."""
+        return node_id in self.refused and self.refused[node_id].reason not in MAY_PASS
 
     def configure_train(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> list[Message]:
         """Messages of a training round. The model is the strategy's own state; `arrays` and `config` are not read."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -19,6 +19,8 @@ from concord.wire.v1 import federation_pb2 as pb
 
 COSINE_ROUNDING = 1e-3
 
+MOST_LOSSES, LONGEST_NAME = 16, 32  # of a report; both come from the node
+
 
 class Reason(StrEnum):
     """Why a reply, or a node, was left out."""
@@ -30,6 +32,7 @@ class Reason(StrEnum):
     OTHER_ANCHORS = "other-anchors"
     OTHER_NODE = "other-node"
     NO_DATA = "no-data"
+    OTHER_ENCODER = "other-encoder"
     DUPLICATE_NAME = "duplicate-name"
     NEEDS_BASE = "needs-base"
     UNKNOWN_MODALITY = "unknown-modality"
@@ -138,8 +141,8 @@ def check_identity(report: pb.Report, expected: Expectation) -> None:
         raise Rejected(Reason.NEEDS_BASE, "the trunk base was not on the node's disk; it is sent again with the next round")
 
 
-def check_census(census: pb.Census, anchors: AnchorSet, known: Mapping[int, pb.Census], node_id: int) -> None:
-    """Whether a node can take part; Rejected with the reason otherwise."""
+def check_census(census: pb.Census, anchors: AnchorSet, encoders: Mapping[str, str], others: Sequence[pb.Census]) -> None:
+    """Whether a node can take part, on these anchors and encoders, beside these others; Rejected otherwise."""
     if census.anchor_digest != anchors.digest:
         raise Rejected(
             Reason.OTHER_ANCHORS,
@@ -151,7 +154,11 @@ def check_census(census: pb.Census, anchors: AnchorSet, known: Mapping[int, pb.C
     unknown = [h.modality for h in census.holdings if not len(anchors.modalities.get(h.modality, ()))]
     if unknown:
         raise Rejected(Reason.NO_DATA, f"the anchor set has no {', '.join(unknown)}")
-    if any(other.node == census.node for other_id, other in known.items() if other_id != node_id):
+    for holding in census.holdings:
+        if encoders.get(holding.modality, holding.encoder) != holding.encoder:
+            detail = f"{holding.modality} by {holding.encoder!r}, the model's is {encoders[holding.modality]!r}"
+            raise Rejected(Reason.OTHER_ENCODER, f"{detail}: install the server's version of Concord on the node")
+    if any(other.node == census.node for other in others):
         raise Rejected(Reason.DUPLICATE_NAME, f"another node is called {census.node!r}")
 
 
@@ -163,7 +170,11 @@ def _check_figures(report: pb.Report, expected: Expectation) -> None:
         _check_prototypes(report.prototypes, expected)
     for embeddings in report.embeddings:
         _check_embeddings(embeddings, expected)
+    if len(report.losses) > MOST_LOSSES or not all(map(math.isfinite, report.losses.values())):
+        raise Rejected(Reason.EVALUATION, f"{len(report.losses)} losses, at most {MOST_LOSSES} finite ones are taken")
     for evaluation in report.evaluations:
+        if len(evaluation.split) > LONGEST_NAME:
+            raise Rejected(Reason.EVALUATION, f"a split whose name has {len(evaluation.split)} letters")
         if evaluation.correct > evaluation.examples or not math.isfinite(evaluation.loss_sum):
             raise Rejected(
                 Reason.EVALUATION, f"{evaluation.correct} of {evaluation.examples} correct, loss {evaluation.loss_sum}"

@@ -28,7 +28,7 @@ class Encoder:
     """A built-in encoder.
 
     Attributes:
-        identity: name and version; nodes with another identity are not averaged together.
+        identity: name and version; the server refuses a node whose encoder of a modality is another.
         build: makes the tokeniser, a module from inputs [B, ...] to `Tokens`, for a token width.
         augment: (inputs [B, ...], strength in 0..1, generator) -> a random view of the same shape.
     """

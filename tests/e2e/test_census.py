@@ -52,6 +52,10 @@ def other_anchors(census: pb.Census) -> None:
     census.anchor_digest = "f" * 64
 
 
+def other_encoder(census: pb.Census) -> None:
+    census.holdings[0].encoder = "word-conv-0"
+
+
 def same_name(census: pb.Census) -> None:
     census.node = ONE_EACH[0]
 
@@ -69,11 +73,22 @@ def random_bytes(reply: Message) -> Message:
         (told(odd_modality), NAME, "no-data"),
         (told(other_schema), "node 2", "undecodable"),
         (told(other_anchors), NAME, "other-anchors"),
+        (told(other_encoder), NAME, "other-encoder"),
         (told(same_name), ONE_EACH[0], "duplicate-name"),
         (random_bytes, "node 2", "undecodable"),
         (lambda reply: None, "node 2", "no-reply"),
     ],
-    ids=["no samples", "no holdings", "odd modality", "other schema", "other anchors", "same name", "random bytes", "silence"],
+    ids=[
+        "no samples",
+        "no holdings",
+        "odd modality",
+        "other schema",
+        "other anchors",
+        "other encoder",
+        "same name",
+        "random bytes",
+        "silence",
+    ],
 )
 def test_a_node_that_cannot_take_part_is_refused_with_its_reason(
     change: Callable[[Message], Message | None], name: str, reason: str, tmp_path: Path
@@ -202,3 +217,15 @@ def test_min_nodes_waits_for_nodes_that_connect_while_it_waits(tmp_path: Path) -
     run.wait_for_nodes()
     assert len(run.strategy.census) == 3
     assert "rounds" in TINY
+
+
+def test_a_node_that_missed_the_census_is_asked_again(tmp_path: Path) -> None:
+    answers = iter([None])
+
+    def silent_once(reply: Message) -> Message | None:
+        return next(answers, reply)
+
+    settings = {"rounds": 2, "round-timeout": 0.2}
+    result = run_tiny(tmp_path, settings, intercept=census_from(ODD, silent_once))
+    assert [(r.round, r.reason) for r in result.rejections] == [(0, "no-reply")]
+    assert NAME in result.node_accuracy
