@@ -36,8 +36,8 @@ format: $(DEV) ## rewrite the code in its style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(SETUP) ## run the benchmarks (minutes to hours)
-	$(BIN)/python -m benchmarks
+bench: $(SETUP) ## run the comparison that is not run yet, on the data packs in DATA=DIR (hours)
+	$(BIN)/python -m benchmarks --data "$(or $(DATA),$(CONCORD_DATA),$(error name the folder of the data packs: make bench DATA=DIR))"
 
 proto: $(DEV) ## generate concord/wire/v1 from proto/
 	PATH="$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -I proto/concord \

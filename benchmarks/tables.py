@@ -8,7 +8,18 @@ from itertools import permutations
 from pathlib import Path
 from statistics import mean
 
-from benchmarks.cases import ABLATION_SCENARIO, ABLATIONS, METHOD_ROWS, MODALITIES, SCENARIOS, SEEDS, STANDS_FOR, UNLABELLED, Row
+from benchmarks.cases import (
+    ABLATION_SCENARIO,
+    ABLATIONS,
+    METHOD_ROWS,
+    MODALITIES,
+    SCENARIOS,
+    SEEDS,
+    STANDS_FOR,
+    UNLABELLED,
+    Row,
+    method_cases,
+)
 from benchmarks.sweep import Figures
 from concord.functional.statistics import mean_interval, paired_difference
 from concord.run_folder import atomic_write
@@ -34,7 +45,8 @@ def whole_page(results: Results) -> str:
     """Every figure of the comparison."""
     parts = [
         "# Results on suite `digits`",
-        f"Made by `{COMMAND}`. Mean and 95 % interval (Student t) over seeds {', '.join(map(str, SEEDS))}; a dash: not run yet. "
+        f"Made by `{COMMAND}`. Mean and 95 % interval (Student t) over the seeds; a dash: not run yet; no interval: one seed. "
+        + seeds_run(results),
         "Settings were chosen on samples held out of the training data of other seeds (100 and up), never on test data.",
         "A row that keeps its heads at home, or has one node, is the same run in `local-heads` as in `labelled`; "
         "`anchors-only` is one run for all scenarios; `self-training` without unlabelled samples is `local`.",
@@ -67,6 +79,18 @@ def readme_block(results: Results) -> str:
         aims_table(results),
     ]
     return "\n\n".join(parts)
+
+
+def seeds_run(results: Results) -> str:
+    """Which seeds the figures are over, in a sentence."""
+    complete = [seed for seed in SEEDS if all(case.key in results for case in method_cases() if case.seed == seed)]
+    begun = [
+        seed
+        for seed in SEEDS
+        if seed not in complete and any(case.key in results for case in method_cases() if case.seed == seed)
+    ]
+    sentence = f"Seeds run: {', '.join(map(str, complete)) or 'none'}"
+    return sentence + (f"; in part: {', '.join(map(str, begun))}." if begun else ".")
 
 
 def accuracy_table(results: Results, scenario: str, split: str) -> str:

@@ -1,0 +1,101 @@
+"""The comparison: which runs stand for which, and tables from figures computable by hand."""
+
+from __future__ import annotations
+
+from itertools import permutations
+from pathlib import Path
+
+import pytest
+
+from benchmarks.cases import ABLATIONS, METHOD_ROWS, MODALITIES, NODES, SCENARIOS, SEEDS, STANDS_FOR, ablation_cases, method_cases
+from benchmarks.sweep import Figures, read_results
+from benchmarks.tables import BEGIN, END, aims, cell, difference, seed_values, table, whole_page, write_tables
+from client_app.data.digits import DIGITS
+from concord.config import known_keys
+from strategies.registry import METHODS
+
+ACCURACY = {"geolora": 0.95, "anchors-only": 0.75, "fedavg": 0.94, "centralised": 0.96, "local": 0.9}
+
+
+def figures(method: str, seed: int) -> Figures:
+    accuracy = ACCURACY.get(method, 0.5) + 0.01 * (seed - 2)
+    splits = {split: {m: {"accuracy": accuracy, "examples": 100} for m in MODALITIES} for split in ("random", "unseen")}
+    pairs = {f"{a}->{b}": {"precision-at-10": accuracy - 0.1, "map": 0.5} for a, b in permutations(MODALITIES, 2)}
+    return {
+        "accuracy": splits,
+        "retrieval": {"random": {"pooled": pairs, "anchor-coordinates": pairs}},
+        "cka": {"|".join(sorted(pair)): 0.9 for pair in permutations(MODALITIES, 2)},
+        "bytes": {"up-per-node-round": 2000.0, "down-per-node-round": 3000.0},
+        "seconds": {"total": 30.0},
+        "cpu-seconds": 29.0,
+    }
+
+
+@pytest.fixture
+def results() -> dict[str, Figures]:
+    cases = [*method_cases(), *ablation_cases()]
+    return {case.key: figures(case.row.method, case.seed) for case in cases}
+
+
+def test_every_row_and_scenario_is_run_or_stood_for() -> None:
+    run = {(case.row.name, case.scenario) for case in method_cases()}
+    for row in METHOD_ROWS:
+        for scenario in SCENARIOS:
+            assert STANDS_FOR.get((row.name, scenario), (row.name, scenario)) in run
+
+
+def test_a_case_is_run_once() -> None:
+    keys = [case.key for case in (*method_cases(), *ablation_cases())]
+    assert len(keys) == len(set(keys))
+
+
+def test_rows_name_methods_and_settings_that_exist() -> None:
+    for row in (*METHOD_ROWS, *ABLATIONS):
+        assert row.method in METHODS
+        assert set(row.settings) <= set(known_keys())
+
+
+def test_the_number_of_nodes_is_that_of_the_suite() -> None:
+    assert sum(len(modality.nodes) for modality in DIGITS.modalities) == NODES
+
+
+def test_values_come_in_the_order_of_seeds_from_the_run_that_stands_for_the_row(results: dict[str, Figures]) -> None:
+    row = next(row for row in METHOD_ROWS if row.name == "anchors-only")
+    values = seed_values(results, row, "disjoint-labels", lambda f: f["accuracy"]["random"]["speech"]["accuracy"])
+    assert values == pytest.approx([0.73, 0.74, 0.75, 0.76, 0.77])
+
+
+def test_cells_by_hand() -> None:
+    # mean 2, standard error 1/sqrt(3), Student t 4.3027 with two degrees of freedom
+    assert cell([1.0, 2.0, 3.0]) == "2.000 ± 2.484"
+    assert cell([]) == "–"
+    assert cell([1500.0], 1000, 1) == "1.5"
+    assert difference([2.0, 3.0, 4.0], [1.0, 2.0, 3.0]) == "+1.000 ± 0.000"
+    assert table(["a", "b"], [["1", "2"]]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
+
+
+def test_aims_are_computed(results: dict[str, Figures]) -> None:
+    reached = {name: value for name, _, value in aims(results)}
+    assert reached["`unlabelled=speech`: speech accuracy at least 0.90"] is True
+    assert reached["`local-heads`: P@10 in pooled at least 0.90"] is False
+    assert reached["`labelled`: word within 2 points of `centralised`"] is True
+    assert {value for _, _, value in aims({})} == {None}
+
+
+def test_the_readme_keeps_all_but_the_block(results: dict[str, Figures], tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    write_tables(results, tmp_path / "page.md", readme)
+    text = readme.read_text()
+    assert text.startswith(f"before\n{BEGIN}\n")
+    assert text.endswith(f"{END}\nafter\n")
+    assert "old" not in text
+    assert "| geolora | 0.950 ± 0.020 |" in text
+
+
+def test_a_page_of_no_results_and_the_committed_one() -> None:
+    assert "| geolora | – |" in whole_page({})
+    committed = Path(__file__).parents[2] / "benchmarks" / "results" / "digits.jsonl"
+    known = {case.key for case in (*method_cases(), *ablation_cases())}
+    assert set(read_results(committed)) <= known
+    assert len(SEEDS) == 5
