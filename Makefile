@@ -1,7 +1,7 @@
 # Concord. `make` alone lists the targets. pip reads your PIP_* environment and pip.conf as always.
 #
-# On Linux, torch from PyPI brings CUDA (several gigabytes). For the smaller build for processors alone:
-#   PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make setup
+# On Linux, torch from PyPI brings CUDA (several gigabytes). For the smaller build for processors alone, set
+# PIP_EXTRA_INDEX_URL to PyTorch's index of CPU wheels.
 
 PYTHON ?= python3
 VENV   := .venv

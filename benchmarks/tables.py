@@ -51,6 +51,7 @@ def whole_page(results: Results) -> str:
         "A row that keeps its heads at home, or has one node, is the same run in `local-heads` as in `labelled`; "
         "`anchors-only` is one run for all scenarios; `self-training` without unlabelled samples is `local`.",
     ]
+    parts += ["## Overview", summary_table(results)]
     for scenario in SCENARIOS:
         parts.append(f"## Scenario `{scenario}`")
         for split in SPLITS:
@@ -70,15 +71,27 @@ def whole_page(results: Results) -> str:
 def readme_block(results: Results) -> str:
     """What the README shows: accuracy where labels are missing, retrieval, cost, and the aims."""
     parts = [
-        f"Accuracy in scenario `{UNLABELLED}` (speech nodes have no labels), split `random`, "
-        "mean ± 95 % interval over five seeds:",
+        f"Accuracy in scenario `{UNLABELLED}` (speech nodes have no labels), split `random`, mean ± 95 % interval (no interval: "
+        "one seed). " + seeds_run(results),
         accuracy_table(results, UNLABELLED, "random"),
-        "Cross-modal retrieval P@10 (mean over the 20 ordered pairs of modalities), CKA (mean over pairs), and cost:",
-        summary_table(results),
-        "Aims, reached or not:",
+        "Cross-modal retrieval in pooled embeddings by scenario: P@10, mean over the 20 ordered pairs of modalities (chance "
+        "0.10); and bytes that a node sends in a round, scenario `labelled`:",
+        retrieval_overview(results),
+        "Aims:",
         aims_table(results),
+        "Every figure (both splits, mAP, anchor coordinates, CKA, cost, ablations): "
+        f"[benchmarks/results/digits.md](benchmarks/results/digits.md). Made by `{COMMAND}`.",
     ]
     return "\n\n".join(parts)
+
+
+def retrieval_overview(results: Results) -> str:
+    """P@10 in pooled embeddings by method and scenario, and bytes up."""
+    rows = []
+    for row in METHOD_ROWS:
+        scores = [cell(seed_values(results, row, scenario, retrieval("pooled"))) for scenario in SCENARIOS]
+        rows.append([row.name, *scores, cell(seed_values(results, row, "labelled", bytes_of("up")), 1000, 0)])
+    return table(["method", *(f"`{scenario}`" for scenario in SCENARIOS), "kB up"], rows)
 
 
 def seeds_run(results: Results) -> str:
