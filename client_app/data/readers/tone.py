@@ -96,4 +96,4 @@ def dual_tone(
     return tone
 
 
-TONE = Reader("tone", 2, build, salt=str([astuple(exchange) for exchange in EXCHANGES]))
+TONE = Reader("tone", 3, build, salt=str([astuple(exchange) for exchange in EXCHANGES]))
