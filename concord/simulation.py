@@ -29,6 +29,7 @@ from concord.run_folder import RunFolder
 CONNECTION = "sim"
 POLL_SECONDS = 0.5
 START_SECONDS = 120.0
+RAY_STARTS = 3  # Ray waits 15 s for its own processes, which a busy machine exceeds now and then; no setting changes that
 LOG_LINES = 15
 RAY_FOLDER_LENGTH = 38  # Ray puts sockets 68 characters below it, and the path of a socket has at most 107
 
@@ -38,6 +39,11 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _LOG_LINE = re.compile(r"\n(?:DEBUG|INFO|WARNING|ERROR) +:")
 _CAUSE = "The above exception was the direct cause of the following exception:"
 _CONCORD_ERROR = re.compile(r"C\d{3} ")
+_RAY_TIMEOUT = re.compile(r"Timed out waiting for file|timed out during startup")
+
+
+class RayTimeoutError(ConcordError):
+    """Ray gave up waiting for its own processes before any round was done, as it does when the disk or the cores are busy."""
 
 
 def run_simulation(config: RunConfig, app_folder: Path, nodes: int, on_wait: Callable[[], None] = lambda: None) -> None:
@@ -56,6 +62,21 @@ def run_simulation(config: RunConfig, app_folder: Path, nodes: int, on_wait: Cal
     """
     check_app_folder(app_folder)
     folder = RunFolder(config.run_folder)
+    for left in reversed(range(RAY_STARTS)):
+        try:
+            _attempt(config, app_folder, nodes, on_wait)
+        except RayTimeoutError:
+            if not left:
+                raise
+            if not config.resume:  # the server finds the folder as it was before it started
+                folder.metrics.unlink(missing_ok=True)
+        else:
+            break
+
+
+def _attempt(config: RunConfig, app_folder: Path, nodes: int, on_wait: Callable[[], None]) -> None:
+    folder = RunFolder(config.run_folder)
+    rounds_before = _rounds(folder)
     with tempfile.TemporaryDirectory(prefix="concord-", ignore_cleanup_errors=True) as home, folder.log.open("ab") as log:
         start_of_log, earlier_failures = log.seek(0, os.SEEK_END), len(_failures(folder))
         with family(environment(Path(home))) as processes:
@@ -76,7 +97,9 @@ def run_simulation(config: RunConfig, app_folder: Path, nodes: int, on_wait: Cal
         )
     if status != "finished:completed":
         told = _failures(folder)[earlier_failures:]
-        raise ConcordError("C404", told[-1] if told else failure(status, details, ours), _after_failure(folder))
+        slow_start = _RAY_TIMEOUT.search(ours) and _rounds(folder) == rounds_before
+        kind = RayTimeoutError if slow_start else ConcordError
+        raise kind("C404", told[-1] if told else failure(status, details, ours), _after_failure(folder))
 
 
 def repository() -> Path:
@@ -186,6 +209,10 @@ def _status(processes: Family, home: Path) -> tuple[str, str]:
     with listing.open("wb") as log:
         processes.start(_SCRIPTS / "flwr", "ls", CONNECTION, "--format", "json", log=log).wait()
     return parse_status(listing.read_bytes())
+
+
+def _rounds(folder: RunFolder) -> int:
+    return sum(line.get("scope") == "round" for line in folder.read_metrics())
 
 
 def _failures(folder: RunFolder) -> list[str]:

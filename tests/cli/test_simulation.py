@@ -223,3 +223,27 @@ def test_last_lines_end_with_the_exception() -> None:
         == "  File\nValueError: one\ntwo"
     )
     assert simulation.last_lines("\n".join(map(str, range(99)))).split("\n")[0] == "84"
+
+
+@pytest.mark.parametrize("slow_starts", [1, 2, 3])
+def test_a_slow_start_of_ray_is_tried_again(slow_starts: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = RunFolder(tmp_path)
+    tries = 0
+
+    def attempt(*_: object) -> None:
+        nonlocal tries
+        tries += 1
+        assert folder.read_metrics() == [], "the server would take the folder for that of another run"
+        folder.append_metrics({"scope": "run", "event": "started", "message": ""})
+        if tries <= slow_starts:
+            raise simulation.RayTimeoutError("C404", "Timed out waiting for file", "")
+
+    monkeypatch.setattr(simulation, "_attempt", attempt)
+    config = RunConfig(run_folder=str(tmp_path))
+    if slow_starts < simulation.RAY_STARTS:
+        simulation.run_simulation(config, simulation.repository(), 1)
+        assert tries == slow_starts + 1
+    else:
+        with pytest.raises(ConcordError, match="Timed out"):
+            simulation.run_simulation(config, simulation.repository(), 1)
+        assert tries == simulation.RAY_STARTS
