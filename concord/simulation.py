@@ -29,7 +29,7 @@ from concord.run_folder import RunFolder
 CONNECTION = "sim"
 POLL_SECONDS = 0.5
 START_SECONDS = 120.0
-RAY_STARTS = 3  # Ray waits 15 s for its own processes, which a busy machine exceeds now and then; no setting changes that
+RAY_STARTS = 5  # Ray waits 15 s for its own processes, which a busy machine exceeds now and then; no setting changes that
 LOG_LINES = 15
 RAY_FOLDER_LENGTH = 38  # Ray puts sockets 68 characters below it, and the path of a socket has at most 107
 
@@ -97,7 +97,7 @@ def _attempt(config: RunConfig, app_folder: Path, nodes: int, on_wait: Callable[
         )
     if status != "finished:completed":
         told = _failures(folder)[earlier_failures:]
-        slow_start = _RAY_TIMEOUT.search(ours) and _rounds(folder) == rounds_before
+        slow_start = _RAY_TIMEOUT.search(ours) and _rounds(folder) <= rounds_before  # resuming drops the final evaluation
         kind = RayTimeoutError if slow_start else ConcordError
         raise kind("C404", told[-1] if told else failure(status, details, ours), _after_failure(folder))
 

@@ -225,7 +225,7 @@ def test_last_lines_end_with_the_exception() -> None:
     assert simulation.last_lines("\n".join(map(str, range(99)))).split("\n")[0] == "84"
 
 
-@pytest.mark.parametrize("slow_starts", [1, 2, 3])
+@pytest.mark.parametrize("slow_starts", [1, 4, 5])
 def test_a_slow_start_of_ray_is_tried_again(slow_starts: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = RunFolder(tmp_path)
     tries = 0
