@@ -40,9 +40,9 @@ from concord.wire.messages import (
     prototypes_from_wire,
     prototypes_to_wire,
 )
+from concord.wire.records import BASE
 from concord.wire.v1 import federation_pb2 as pb
 
-BASE = "base"  # name under which the trunk base travels, once, beside the groups
 Arrays = Mapping[str, NDArray[np.float32]]
 
 

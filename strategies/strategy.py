@@ -19,7 +19,7 @@ from concord.anchors import AnchorSet
 from concord.config import RunConfig
 from concord.wire.groups import manifest_of, pack, shapes_of
 from concord.wire.messages import SCHEMA_VERSION, WireError
-from concord.wire.records import message_from_record, record_bytes, to_record
+from concord.wire.records import BASE, message_from_record, record_bytes, to_record
 from concord.wire.v1 import federation_pb2 as pb
 from strategies.consensus import Consensus
 from strategies.exchange import exchange
@@ -29,7 +29,6 @@ from strategies.rules import Rule, Update
 from strategies.state import GlobalState, Outcome
 from strategies.validation import Accepted, Expectation, Reason, Rejected, Rejection, check_census, read_reply
 
-BASE = "base"
 MAY_PASS = (Reason.NO_REPLY, Reason.NODE_ERROR, Reason.UNDECODABLE)  # reasons that another try may remove
 
 

@@ -15,6 +15,7 @@ from concord.wire.messages import M, WireError, decode, encode
 
 MESSAGE, ARRAYS, PROTOBUF = "concord", "groups", "protobuf"
 NUMPY = "numpy.ndarray"
+BASE = "base"  # name under which the trunk base travels, once, beside the groups
 
 
 def to_record(message: Message, arrays: Mapping[str, NDArray[np.float32]] | None = None) -> RecordDict:
