@@ -60,6 +60,7 @@ ABLATIONS = (
     Row("all pseudo-labels from round 1", "geolora", {"geolora.pseudo-share": 1.0}),
     Row("no CKA term", "geolora", {"geolora.cka-weight": 0.0}),
     Row("no frame", "geolora", {"geolora.frame-weight": 0.0}),
+    Row("frame by 1 - cos", "geolora", {"geolora.frame-loss": "cosine", "geolora.frame-weight": 1.0}),
     Row("neither CKA nor frame", "geolora", {"geolora.cka-weight": 0.0, "geolora.frame-weight": 0.0}),
     Row("unbiased HSIC", "geolora", {"geolora.hsic": "unbiased"}),
     Row("consensus by precision", "geolora", {"geolora.consensus": "precision"}),

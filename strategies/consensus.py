@@ -11,7 +11,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from concord.functional.gram import consensus, frame
+from concord.functional.frame import frame
+from concord.functional.gram import consensus
 from concord.functional.precision import capped_shares, precision_shares
 from concord.functional.prototypes import aggregate_prototypes
 from concord.wire.messages import gram_from_wire, gram_to_wire, matrix_to_wire, prototypes_from_wire, prototypes_to_wire

@@ -3,7 +3,7 @@
 Published: unpaired nodes align through Gram matrices of public anchors by CKA. Reconstructed: the loss below. Ours:
 the frame, which pins the absolute position that a Gram leaves open, and the pseudo-labels of whole rounds.
 
-L = L_task + cka-weight (1 - CKA(G, sg(Gbar))) + frame-weight mean(1 - cos(z, frame)) + pseudo-weight L_pseudo
+L = L_task + cka-weight (1 - CKA(G, sg(Gbar))) + frame-weight L_frame(z, frame) + pseudo-weight L_pseudo
 
 Legend: N rows, C concepts, D width.
 """
@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from client_app.measure import anchor_means, embed_all
 from client_app.methods.method import Agreed, Masked, Method, cross_entropy
 from client_app.model import MultimodalModel
 from client_app.views import Part, Views
+from concord.functional.frame import frame_cross_entropy, frame_distance
 from concord.functional.gram import cka, concept_means, gram
 from concord.functional.prototypes import anchor_assignment
 from concord.functional.pseudo import confident_share, fit_prior, missing_prior
@@ -54,7 +54,7 @@ class GeoLora(Method):
         if consensus is not None and settings.cka_weight:
             terms["cka"] = settings.cka_weight * self._misalignment(views.anchors, consensus)
         if agreed.frame is not None and settings.frame_weight:
-            terms["frame"] = settings.frame_weight * frame_distance(views.parts(), agreed.frame)
+            terms["frame"] = settings.frame_weight * self._off_frame(views.parts(), agreed.frame)
         if views.pseudo is not None:
             terms["pseudo"] = settings.pseudo_weight * cross_entropy([views.pseudo])
         return terms
@@ -68,6 +68,13 @@ class GeoLora(Method):
             return anchors.z_ND.sum() * 0
         return 1 - cka(gram(means_CD), target_CC, common_C, self.config.geolora.hsic)
 
+    def _off_frame(self, parts: list[Part], frame: Masked) -> Tensor:
+        settings = self.config.geolora
+        z_ND, y_N = torch.cat([p.z_ND for p in parts]), torch.cat([p.y_N for p in parts])
+        if settings.frame_loss == "cosine":
+            return frame_distance(z_ND, y_N, *frame)
+        return frame_cross_entropy(z_ND, y_N, *frame, settings.frame_scale)
+
     @torch.no_grad()
     def _probabilities(self, model: MultimodalModel, modality: str, samples: Samples, anchors: Samples) -> Tensor:
         """Class probabilities [N, C] of samples from the head, or from their anchor coordinates; on the CPU."""
@@ -77,12 +84,3 @@ class GeoLora(Method):
             means = anchor_means(model, modality, anchors, model.classes, device)
             return anchor_assignment(z_ND, *means).cpu()
         return model.classify(modality, z_ND).softmax(1).cpu()
-
-
-def frame_distance(parts: list[Part], frame: Masked) -> Tensor:
-    """Mean of 1 - cos between embeddings and the frame's direction of their concept; 0 where none is known."""
-    frame_CD, mask_C = frame
-    z_ND, y_N = torch.cat([p.z_ND for p in parts]), torch.cat([p.y_N for p in parts])
-    known_N = mask_C[y_N].to(z_ND.dtype)
-    distance_N = 1 - F.cosine_similarity(z_ND, frame_CD[y_N], dim=1)
-    return (distance_N * known_N).sum() / known_N.sum().clamp_min(1)

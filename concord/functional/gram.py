@@ -1,10 +1,10 @@
-"""Gram matrices of public anchors: their similarity, their consensus and a frame that shows it.
+"""Gram matrices of public anchors: their similarity and their consensus.
 
 A node never sends an anchor's embedding, only how similar the anchors are to each other. Centred kernel
 alignment (CKA) compares two such Grams whatever the rotation and the scale of the spaces behind them
 (Kornblith et al., ICML 2019); GeoLoRA (Eklund, arXiv 2601.17986) aligns unpaired modalities through it.
 
-Shapes: N rows, C concepts, D width, K nodes, P concepts present, E dimensions of a configuration.
+Shapes: N rows, C concepts, D width, K nodes, P concepts present.
 """
 
 from __future__ import annotations
@@ -15,13 +15,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from concord.functional.lowrank import orthonormal_rows
-from concord.functional.rows import dominant_signs, group_means, unit_rows
+from concord.functional.rows import group_means, unit_rows
 
 Estimator = Literal["biased", "unbiased"]
 
 _FEWEST_ROWS: dict[Estimator, int] = {"biased": 2, "unbiased": 4}
-_FRAME_SEED = 0
 
 
 def concept_means(z_ND: Tensor, concept_N: Tensor, concepts: int) -> tuple[Tensor, Tensor]:
@@ -65,7 +63,7 @@ def centre(gram_CC: Tensor, mask_C: Tensor) -> Tensor:
     Raises:
         ValueError: the shapes do not fit.
     """
-    present_CC = _pairs(gram_CC, mask_C)
+    present_CC = present_pairs(gram_CC, mask_C)
     present_C = mask_C.to(gram_CC.dtype)
     h_CC = torch.diag(present_C) - torch.outer(present_C, present_C) / present_C.sum().clamp(min=1)
     return h_CC @ gram_CC.masked_fill(~present_CC, 0) @ h_CC
@@ -93,7 +91,7 @@ def cka(gram_a_CC: Tensor, gram_b_CC: Tensor, mask_C: Tensor | None = None, esti
         raise ValueError(f"Grams of shapes {tuple(gram_a_CC.shape)} and {tuple(gram_b_CC.shape)}")
     if mask_C is None:
         mask_C = torch.ones(len(gram_a_CC), dtype=torch.bool, device=gram_a_CC.device)
-    _pairs(gram_a_CC, mask_C)
+    present_pairs(gram_a_CC, mask_C)
     rows = int(mask_C.sum())
     if rows < _FEWEST_ROWS[estimator]:
         raise ValueError(f"{estimator} CKA needs {_FEWEST_ROWS[estimator]} common rows, got {rows}")
@@ -132,52 +130,15 @@ def consensus(grams: Sequence[tuple[Tensor, Tensor]], weights_K: Tensor) -> tupl
     sum_CC = torch.zeros_like(grams[0][0])
     weight_CC = torch.zeros_like(grams[0][0])
     for weight, gram_CC, held_C in weighted:
-        held_CC = _pairs(gram_CC, held_C)
+        held_CC = present_pairs(gram_CC, held_C)
         unit_CC = _unit(centre(gram_CC, held_C), gram_CC.masked_fill(~held_CC, 0))
         sum_CC += weight * int(held_C.sum()) / int(mask_C.sum()) * unit_CC
         weight_CC += weight * held_CC
     return sum_CC / weight_CC.masked_fill(weight_CC == 0, 1), mask_C
 
 
-def frame(consensus_CC: Tensor, mask_C: Tensor, dim: int, previous_CD: Tensor | None = None) -> Tensor:
-    """A unit vector a concept whose cosines show the consensus: the shared space made concrete. Source: ours.
-
-    Classical multidimensional scaling of the centred consensus, eigenvectors times the square roots of the
-    positive eigenvalues. It is cut to the leading `dim` dimensions where it has more, mapped isometrically into
-    R^dim and its rows are normalised. The map is the one that brings the frame nearest to `previous_CD` (orthogonal
-    Procrustes, Schoenemann 1966), or a fixed one if there is none. Not differentiable.
-
-    Args:
-        consensus_CC: consensus Gram, shape [C, C].
-        mask_C: rows that the consensus covers, shape [C], bool.
-        dim: width D of the frame.
-        previous_CD: the frame of the round before, shape [C, D]; zero rows have no say.
-
-    Returns:
-        Frame [C, D]; masked rows are zero, and so are all rows where the consensus is constant.
-
-    Raises:
-        ValueError: `dim` is not positive, or the shapes do not fit.
-    """
-    if dim < 1:
-        raise ValueError(f"a frame needs at least one dimension, got {dim}")
-    if previous_CD is not None and previous_CD.shape != (len(mask_C), dim):
-        raise ValueError(f"previous frame has shape {tuple(previous_CD.shape)}, expected {(len(mask_C), dim)}")
-    _pairs(consensus_CC, mask_C)
-    frame_CD = consensus_CC.new_zeros(len(mask_C), dim)
-    if not bool(mask_C.any()):
-        return frame_CD
-    point_PE = unit_rows(_classical_scaling(consensus_CC.detach()[mask_C][:, mask_C], dim))
-    if previous_CD is None:
-        map_ED = orthonormal_rows(point_PE.shape[1], dim, torch.Generator().manual_seed(_FRAME_SEED)).to(point_PE)
-    else:
-        u_EE, _, vh_ED = torch.linalg.svd(point_PE.T @ previous_CD.detach()[mask_C].to(point_PE), full_matrices=False)
-        map_ED = u_EE @ vh_ED
-    frame_CD[mask_C] = (point_PE @ map_ED).to(consensus_CC.dtype)
-    return frame_CD
-
-
-def _pairs(gram_CC: Tensor, mask_C: Tensor) -> Tensor:
+def present_pairs(gram_CC: Tensor, mask_C: Tensor) -> Tensor:
+    """Entries [C, C] of which both rows are present; ValueError where the shapes do not fit."""
     if gram_CC.shape != (len(mask_C), len(mask_C)):
         raise ValueError(f"Gram of shape {tuple(gram_CC.shape)} with a mask of {len(mask_C)} rows")
     return mask_C[:, None] & mask_C[None, :]
@@ -203,14 +164,3 @@ def _unit(centred_CC: Tensor, gram_CC: Tensor) -> Tensor:
     is_zero = norm <= rounding
     unit_CC: Tensor = centred_CC / norm.masked_fill(is_zero, 1)
     return unit_CC.masked_fill(is_zero, 0)
-
-
-def _classical_scaling(gram_PP: Tensor, dim: int) -> Tensor:
-    """The leading min(P, dim) principal coordinates of a Gram, shape [P, E], in float64 and with signs by convention."""
-    everyone_P = torch.ones(len(gram_PP), dtype=torch.bool, device=gram_PP.device)
-    eigenvalue_P, vector_PP = torch.linalg.eigh(centre(gram_PP.double(), everyone_P))
-    eigenvalue_E, vector_EP = eigenvalue_P.flip(0)[:dim], vector_PP.T.flip(0)[:dim]
-    rounding = len(gram_PP) * torch.finfo(gram_PP.dtype).eps * torch.linalg.vector_norm(gram_PP)
-    scale_E = torch.where(eigenvalue_E > rounding, eigenvalue_E, 0).sqrt() * dominant_signs(vector_EP)
-    point_PE: Tensor = vector_EP.T * scale_E
-    return point_PE

@@ -3,8 +3,6 @@
 Shapes: N rows, C concepts, D width, P concepts present.
 """
 
-from collections.abc import Sequence
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -12,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.preprocessing import KernelCenterer
 from torch import Tensor
 
-from concord.functional.gram import Estimator, centre, cka, concept_means, consensus, frame, gram
+from concord.functional.gram import Estimator, centre, cka, concept_means, consensus, gram
 
 examples = settings(max_examples=30, deadline=None, derandomize=True)
 seeds = st.integers(0, 2**31)
@@ -231,66 +229,3 @@ def test_consensus_rejects_what_does_not_fit() -> None:
         consensus([], torch.tensor([]))
     with pytest.raises(ValueError, match="different shapes"):
         consensus([(gram_CC, everyone(4)), (gram_CC[:3, :3], everyone(3))], torch.ones(2))
-
-
-@examples
-@given(seeds, st.integers(2, 8), st.booleans())
-def test_cosines_of_the_frame_are_those_of_the_centred_consensus(seed: int, concepts: int, align: bool) -> None:
-    gram_CC = gram(normal(concepts + 1, 5, seed=seed))
-    present_C = mask(*range(1, concepts + 1), of=concepts + 1)
-    consensus_CC, mask_C = consensus([(gram_CC, present_C)], torch.ones(1))
-    previous_CD = frame(gram(normal(concepts + 1, 4, seed=seed + 1)), present_C, 12) if align else None
-    frame_CD = frame(consensus_CC, mask_C, 12, previous_CD)
-    norm_C = consensus_CC.diagonal().sqrt()
-    expected = consensus_CC / torch.outer(norm_C, norm_C).masked_fill(~(present_C[:, None] & present_C), 1)
-    torch.testing.assert_close(frame_CD @ frame_CD.T, expected, atol=1e-6, rtol=0)
-    assert (frame_CD[0] == 0).all()
-
-
-def test_frame_in_few_dimensions_keeps_the_leading_ones() -> None:
-    axes_CD = torch.zeros(6, 3, dtype=torch.float64)
-    for axis, length in enumerate((3.0, 2.0, 1.0)):
-        axes_CD[2 * axis, axis], axes_CD[2 * axis + 1, axis] = length, -length
-    frame_CD = frame(axes_CD @ axes_CD.T, everyone(6), 2)
-    cosine_CC = frame_CD @ frame_CD.T
-    torch.testing.assert_close(cosine_CC[:4, :4], gram(axes_CD)[:4, :4])
-
-
-@examples
-@given(seeds, st.integers(7, 16))
-def test_frame_follows_the_previous_one(seed: int, dim: int) -> None:
-    gram_CC = gram(normal(8, 5, seed=seed))
-    turned_CD = frame(gram_CC, everyone(8), dim) @ rotation(dim, seed)
-    torch.testing.assert_close(frame(gram_CC, everyone(8), dim, turned_CD), turned_CD, atol=1e-6, rtol=0)
-    moved_CC = gram(normal(8, 5, seed=seed) + 0.02 * normal(8, 5, seed=seed + 1))
-    aligned_CD = frame(moved_CC, everyone(8), dim, turned_CD)
-    for rival in range(5):  # no other rotation comes nearer
-        rival_CD = aligned_CD @ torch.linalg.matrix_exp(0.1 * (r := normal(dim, dim, seed=rival)) - 0.1 * r.T)
-        assert (aligned_CD - turned_CD).norm() <= (rival_CD - turned_CD).norm() + 1e-9
-
-
-def test_frame_does_not_depend_on_the_order_of_the_concepts_and_is_deterministic() -> None:
-    gram_CC = gram(normal(7, 5, seed=11))
-    frame_CD = frame(gram_CC, everyone(7), 9)
-    order_C = torch.tensor([3, 1, 6, 0, 2, 5, 4])
-    torch.testing.assert_close(frame(gram_CC[order_C][:, order_C], everyone(7), 9), frame_CD[order_C], atol=1e-8, rtol=0)
-    assert torch.equal(frame(gram_CC.clone(), everyone(7), 9), frame_CD)
-    assert frame(gram_CC.float(), everyone(7), 9).dtype == torch.float32
-
-
-@pytest.mark.parametrize("present", [(), (2,), (0, 1, 4), range(7)])
-def test_frame_of_nothing_to_compare_is_zero(present: Sequence[int]) -> None:
-    previous_CD = frame(gram(normal(7, 3, seed=12)), everyone(7), 9)
-    for previous in (None, previous_CD):
-        frame_CD = frame(torch.full((7, 7), 0.3, dtype=torch.float64), mask(*present, of=7), 9, previous)
-        torch.testing.assert_close(frame_CD, torch.zeros(7, 9, dtype=torch.float64), atol=0, rtol=0)
-
-
-def test_frame_rejects_what_does_not_fit() -> None:
-    gram_CC = gram(normal(4, 3, seed=13))
-    with pytest.raises(ValueError, match="at least one dimension"):
-        frame(gram_CC, everyone(4), 0)
-    with pytest.raises(ValueError, match="previous frame"):
-        frame(gram_CC, everyone(4), 6, torch.zeros(4, 5))
-    with pytest.raises(ValueError, match="mask of 3 rows"):
-        frame(gram_CC, everyone(3), 6)
