@@ -10,6 +10,7 @@ from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
 from client_app.data.federation import NodeData, build_federation
+from client_app.methods import METHODS
 from client_app.node import Node, choose_device, node_folder
 from client_app.store import NodeStore
 from concord.anchors import AnchorSet, load_anchors
@@ -17,8 +18,6 @@ from concord.config import RunConfig, default_run_folder, parse_config
 from concord.errors import ConcordError
 from concord.wire.records import arrays_from_record, message_from_record, to_record
 from concord.wire.v1 import federation_pb2 as pb
-
-POOLED = "centralised"  # the method whose one node holds all data
 
 app = ClientApp()
 
@@ -60,7 +59,7 @@ def _perform(message: Message, context: Context) -> Message:
 @lru_cache(maxsize=64)
 def _data(config: RunConfig, name: str, partition: int) -> tuple[NodeData, AnchorSet]:
     data = Path(config.data) if config.data else None
-    federation = build_federation(config.suite, data, config.seed, config.scenario, config.method == POOLED)
+    federation = build_federation(config.suite, data, config.seed, config.scenario, METHODS[config.method].pooled)
     by_name = {node.name: node for node in federation.nodes}
     if name and name not in by_name:
         raise ConcordError("C203", f"suite {config.suite} has no node {name!r}", f"set node to one of: {', '.join(by_name)}")

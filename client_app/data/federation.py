@@ -60,11 +60,6 @@ def suite_names() -> tuple[str, ...]:
     return tuple(SUITES)
 
 
-def modalities_of(suite: str) -> tuple[str, ...]:
-    """The modalities of a suite, without reading data; ConcordError C204 for an unknown suite."""
-    return find_suite(suite).modality_names
-
-
 @lru_cache(maxsize=8)
 def build_federation(suite: str, data: Path | None, seed: int, scenario: str, pooled: bool = False) -> Federation:
     """Reads the data of a suite and deals it out.

@@ -39,11 +39,19 @@ class Agreed:
 
 
 class Method:
-    """Supervised learning from labelled samples and the public anchors; methods add terms to it."""
+    """Supervised learning from labelled samples and the public anchors; methods add terms to it.
+
+    Attributes:
+        learns_from_samples: whether the node's own samples are used, or its anchors alone.
+        sends_prototypes: whether class means go up.
+        keeps_heads: whether heads stay at home.
+        pooled: whether one node holds the data of all.
+    """
 
     learns_from_samples: ClassVar[bool] = True
     sends_prototypes: ClassVar[bool] = False
     keeps_heads: ClassVar[bool] = False
+    pooled: ClassVar[bool] = False
 
     def __init__(self, config: RunConfig) -> None:
         self.config = config

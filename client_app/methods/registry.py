@@ -6,7 +6,7 @@ from client_app.methods.fedproto import FedProto
 from client_app.methods.geolora import GeoLora
 from client_app.methods.method import Method
 from client_app.methods.self_training import SelfTraining
-from client_app.methods.supervised import AnchorsOnly, Local, Supervised
+from client_app.methods.supervised import AnchorsOnly, Centralised, Local, Supervised
 from concord.config import RunConfig
 
 METHODS: dict[str, type[Method]] = {
@@ -16,7 +16,7 @@ METHODS: dict[str, type[Method]] = {
     "local": Local,
     "anchors-only": AnchorsOnly,
     "self-training": SelfTraining,
-    "centralised": Supervised,
+    "centralised": Centralised,
 }
 
 

@@ -22,3 +22,9 @@ class AnchorsOnly(Local):
     """Cross-entropy on the node's public anchors alone."""
 
     learns_from_samples = False
+
+
+class Centralised(Supervised):
+    """The same on all data in one place."""
+
+    pooled = True

@@ -46,8 +46,8 @@ def orthonormal_rows(rank: int, dim: int, generator: torch.Generator) -> Tensor:
 def aggregate_exact(factors: Sequence[Factor], weights_K: Tensor, rank: int) -> Factor:
     """The best approximation of rank `rank` to sum_k w_k B_k A_k, without forming that matrix. Source: reconstructed.
 
-    The singular values are in B, largest first, so `truncate` to r gives the best approximation of rank r. Signs
-    follow a convention. Where the sum has a lower rank, columns of B are zero, while the rows of A stay
+    The singular values are in B, largest first: the first r columns of B and rows of A are the best approximation of
+    rank r. Signs follow a convention. Where the sum has a lower rank, columns of B are zero, while the rows of A stay
     orthonormal: a component that is zero now can still be learnt.
 
     Args:
@@ -77,58 +77,6 @@ def aggregate_exact(factors: Sequence[Factor], weights_K: Tensor, rank: int) -> 
     b_OR = torch.cat([q_b @ u[:, :kept] * singular[:kept], b_OS.new_zeros(outputs, rank - kept)], dim=1)
     sign_R = dominant_signs(a_RI)
     return (b_OR * sign_R).to(factors[0][0]), (a_RI * sign_R[:, None]).to(factors[0][1])
-
-
-def truncate(b_OR: Tensor, a_RI: Tensor, rank: int) -> Factor:
-    """The first `rank` components of a factor, for a node of smaller rank.
-
-    Args:
-        b_OR: shape [O, R].
-        a_RI: shape [R, I].
-        rank: at most R.
-
-    Raises:
-        ValueError: `rank` exceeds R.
-    """
-    if not 0 <= rank <= len(a_RI):
-        raise ValueError(f"a factor of rank {len(a_RI)} cannot be truncated to {rank}")
-    return b_OR[:, :rank], a_RI[:rank]
-
-
-def pad(b_OR: Tensor, a_RI: Tensor, rank: int) -> Factor:
-    """The same update at a larger rank, with components that are zero in B and in A.
-
-    Args:
-        b_OR: shape [O, R].
-        a_RI: shape [R, I].
-        rank: at least R.
-
-    Raises:
-        ValueError: `rank` is below R.
-    """
-    missing = rank - len(a_RI)
-    if missing < 0:
-        raise ValueError(f"a factor of rank {len(a_RI)} cannot be padded to {rank}")
-    b_padded = torch.cat([b_OR, b_OR.new_zeros(len(b_OR), missing)], dim=1)
-    return b_padded, torch.cat([a_RI, a_RI.new_zeros(missing, a_RI.shape[1])])
-
-
-def aggregate_factors(factors: Sequence[Factor], weights_K: Tensor) -> Factor:
-    """Weighted sums of the B_k and of the A_k, each for itself: the usual baseline, biased unless A is shared.
-
-    Args:
-        factors: B_k [O, R] and A_k [R, I] of each of the K nodes, all of one rank.
-        weights_K: weights, shape [K], summing to one for a mean.
-
-    Raises:
-        ValueError: no factors, shapes or ranks that do not fit, or weights that are not finite.
-    """
-    weights = _checked_weights(factors, weights_K)
-    if len({len(a_RI) for _, a_RI in factors}) != 1:
-        raise ValueError(f"plain averaging needs one rank, got {[len(a_RI) for _, a_RI in factors]}")
-    b_KOR = torch.stack([w * b_OR for w, (b_OR, _) in zip(weights, factors, strict=True)])
-    a_KRI = torch.stack([w * a_RI for w, (_, a_RI) in zip(weights, factors, strict=True)])
-    return b_KOR.sum(dim=0), a_KRI.sum(dim=0)
 
 
 def dora_directions(w0_OI: Tensor, b_OR: Tensor, a_RI: Tensor, scale: float) -> Tensor:

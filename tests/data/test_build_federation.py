@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from client_app.data.federation import Federation, NodeData, build_federation, known_classes, modalities_of, suite_names
+from client_app.data.federation import Federation, NodeData, build_federation, known_classes, suite_names
 from client_app.data.registry import find_suite
 from concord.errors import ConcordError
 from concord.samples import NO_LABEL, Samples, concatenate
@@ -147,8 +147,8 @@ def test_local_heads_have_the_data_of_labelled(suite: SuiteAndData, federation: 
 
 def test_suites_are_known_without_data() -> None:
     assert suite_names() == ("demo", "digits")
-    assert modalities_of("digits") == ("speech", "image", "pen", "sign", "word")
-    assert modalities_of("demo") == ("image", "word", "tone")
+    assert find_suite("digits").modality_names == ("speech", "image", "pen", "sign", "word")
+    assert find_suite("demo").modality_names == ("image", "word", "tone")
 
 
 def test_unknown_suites_and_scenarios_are_told() -> None:

@@ -79,3 +79,4 @@ def test_a_pretrained_trunk_with_dropout_gives_the_same_figures_in_any_order(tmp
 
 def test_both_sides_know_the_same_methods() -> None:
     assert METHODS.keys() == NODE_METHODS.keys()
+    assert all(entry.pooled == NODE_METHODS[name].pooled for name, entry in METHODS.items())
