@@ -56,9 +56,9 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(SETUP): $(VENV)/bin/python pyproject.toml requirements.lock
-	$(BIN)/python -m pip install -c requirements.lock -e .
+	$(BIN)/python -m pip install -c requirements.lock -e '.[simulation]'
 	@touch $@
 
 $(DEV): $(SETUP)
-	$(BIN)/python -m pip install -c requirements.lock -e '.[dev]'
+	$(BIN)/python -m pip install -c requirements.lock -e '.[simulation,dev]'
 	@touch $@

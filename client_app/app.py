@@ -10,6 +10,7 @@ from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
 from client_app.data.federation import NodeData, build_federation
+from client_app.data.node_folder import load_node
 from client_app.methods import METHODS
 from client_app.node import Node, choose_device, node_folder
 from client_app.store import NodeStore
@@ -41,12 +42,20 @@ def evaluate_final(message: Message, context: Context) -> Message:
 
 
 def open_node(context: Context) -> Node:
-    """This node, from its run config and node config."""
-    config = parse_config(context.run_config)
-    data, anchors = _data(config, str(context.node_config.get("node", "")), int(context.node_config.get("partition-id", 0)))
+    """This node, from its run config and node config.
+
+    Node config: ``data`` names the folder of the node's own data and anchors (`concord data deal`); without it the node
+    deals its part of the run's suite to itself, by ``node`` (a name) or by ``partition-id``. ``state-folder``: where
+    private state lives.
+    """
+    config, about = parse_config(context.run_config), context.node_config
+    if folder := str(about.get("data", "")):
+        data, anchors = _own_data(config, Path(folder))
+    else:
+        data, anchors = _dealt_data(config, str(about.get("node", "")), int(about.get("partition-id", 0)))
     run_folder = config.run_folder or default_run_folder(context.run_id)
-    folder = node_folder(run_folder, str(context.node_config.get("state-folder", "")), data.name)
-    return Node(config, data, anchors, NodeStore(folder), choose_device(config.device))
+    state = node_folder(run_folder, str(about.get("state-folder", "")), data.name)
+    return Node(config, data, anchors, NodeStore(state), choose_device(config.device))
 
 
 def _perform(message: Message, context: Context) -> Message:
@@ -56,8 +65,13 @@ def _perform(message: Message, context: Context) -> Message:
     return Message(to_record(report, arrays), reply_to=message)
 
 
+@lru_cache(maxsize=8)
+def _own_data(config: RunConfig, folder: Path) -> tuple[NodeData, AnchorSet]:
+    return load_node(folder, config, pooled=METHODS[config.method].pooled)
+
+
 @lru_cache(maxsize=64)
-def _data(config: RunConfig, name: str, partition: int) -> tuple[NodeData, AnchorSet]:
+def _dealt_data(config: RunConfig, name: str, partition: int) -> tuple[NodeData, AnchorSet]:
     data = Path(config.data) if config.data else None
     federation = build_federation(config.suite, data, config.seed, config.scenario, METHODS[config.method].pooled)
     by_name = {node.name: node for node in federation.nodes}

@@ -20,6 +20,8 @@ RUN_FAILED = "C404"
 app = typer.Typer(name="concord", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 data_app = typer.Typer(no_args_is_help=True, help="Data suites: what there is, and whether it is complete.")
 app.add_typer(data_app, name="data")
+keys_app = typer.Typer(no_args_is_help=True, help="Certificates and keys of a federation on real machines.")
+app.add_typer(keys_app, name="keys")
 
 Suite = Annotated[str | None, typer.Option(help="a name of `concord data list`; default demo")]
 Data = Annotated[Path | None, typer.Option(help="folder with the data packs; suite demo needs none")]
@@ -64,6 +66,41 @@ def run(
     command.resume(resume, settings or [], Console(), quiet=quiet)
 
 
+@app.command()
+def submit(
+    out: Annotated[Path, typer.Argument(help="the run folder, as the ServerApp's machine sees it")],
+    superlink: Annotated[str, typer.Option(help="host and port of the SuperLink's Control API")] = "127.0.0.1:9093",
+    ca_certificate: Annotated[Path | None, typer.Option(help="the federation's ca.crt")] = None,
+    insecure: Annotated[bool, typer.Option("--insecure", help="without TLS: for trials on one machine")] = False,
+    nodes: Annotated[
+        list[Path] | None, typer.Option("--node", help="node.pub of a node to let in, or a folder of them; may be repeated")
+    ] = None,
+    method: Annotated[str | None, typer.Option(help="a name of `concord methods`; default geolora")] = None,
+    suite: Suite = None,
+    scenario: Annotated[str | None, typer.Option(help="labelled, unlabelled=<modality>, disjoint-labels, local-heads")] = None,
+    data: Data = None,
+    seed: Annotated[int | None, typer.Option(help="seed of splits, initial weights and batches")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="any key of `concord config`")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="print only the end")] = False,
+) -> None:
+    """Trains on the nodes of a running SuperLink, and follows the run to its end.
+
+    The same command again goes on with a run that was cut off, and only shows one that is done.
+    """
+    from concord.commands import submit as command
+
+    if (ca_certificate is None) != insecure:
+        raise ConcordError("C601", "neither or both of --ca-certificate and --insecure", "name the federation's ca.crt")
+    options = {
+        "method": method,
+        "suite": suite,
+        "scenario": scenario,
+        "data": None if data is None else str(data),
+        "seed": seed,
+    }
+    command.submit(superlink, ca_certificate, nodes or [], options, settings or [], out.absolute(), Console(), quiet=quiet)
+
+
 @data_app.command("list")
 def data_list() -> None:
     """Lists the suites: modalities, needs, licence and source."""
@@ -79,6 +116,75 @@ def data_check(suite: Annotated[str, typer.Argument(help="a name of `concord dat
 
     if not inspect.check_data(suite, data or Path(), Console()):
         raise typer.Exit(1)
+
+
+@data_app.command("deal")
+def data_deal(
+    out: Annotated[
+        Path, typer.Argument(help="a folder a node is made below it; with a single --node it is the folder of that node")
+    ],
+    suite: Annotated[str, typer.Option(help="a name of `concord data list`")] = "demo",
+    scenario: Annotated[str, typer.Option(help="which labels are left out")] = "labelled",
+    data: Data = None,
+    seed: Annotated[int, typer.Option(min=0, help="seed of the splits; that of the run")] = 0,
+    node: Annotated[list[str] | None, typer.Option(help="only this node; may be repeated")] = None,
+) -> None:
+    """Writes each node's part of a suite to a folder of its own, as real nodes have their data."""
+    from concord.commands import inspect
+
+    inspect.deal_data(out, suite, scenario, data, seed, node or [], Console())
+
+
+@data_app.command("anchors")
+def data_anchors(
+    out: Annotated[Path, typer.Argument(help="the folder of the anchor set")],
+    suite: Annotated[str, typer.Option(help="a name of `concord data list`")] = "demo",
+    data: Data = None,
+    seed: Annotated[int, typer.Option(min=0, help="seed of the splits; that of the run")] = 0,
+) -> None:
+    """Writes the public anchors of a suite, which a server needs that has no data: `--set anchors=OUT`."""
+    from concord.commands import inspect
+
+    inspect.write_anchors(out, suite, data, seed, Console())
+
+
+@keys_app.command("ca")
+def keys_ca(
+    folder: Annotated[Path, typer.Argument(help="folder of the authority")] = Path("keys/ca"),
+    days: Annotated[int, typer.Option(min=1, help="until it expires")] = 3650,
+) -> None:
+    """Makes the certificate authority of a federation; what is there is kept."""
+    from concord.commands import keys
+
+    keys.authority(folder, days, Console())
+
+
+@keys_app.command("server")
+def keys_server(
+    host: Annotated[list[str], typer.Option(help="a name or address by which the SuperLink is called; may be repeated")],
+    folder: Annotated[Path, typer.Argument(help="folder of the SuperLink")] = Path("keys/superlink"),
+    ca: Annotated[Path, typer.Option(help="folder made by `concord keys ca`")] = Path("keys/ca"),
+    days: Annotated[int, typer.Option(min=1, help="until it expires")] = 825,
+    renew: Annotated[bool, typer.Option("--renew", help="issue the certificate again; nodes need nothing new")] = False,
+) -> None:
+    """Makes the SuperLink's certificate and secret; what is there is kept."""
+    from concord.commands import keys
+
+    keys.server(folder, ca, host, days, Console(), renew=renew)
+
+
+@keys_app.command("node")
+def keys_node(
+    folder: Annotated[Path, typer.Argument(help="folder of the node, named after it: keys/ward-3")],
+    ca_certificate: Annotated[Path | None, typer.Option(help="the federation's ca.crt, copied into the folder")] = None,
+    host: Annotated[
+        list[str] | None, typer.Option(help="a name by which the ClientApp executor calls the SuperNode; default localhost")
+    ] = None,
+) -> None:
+    """Makes a node's keys, on the node's own machine; what is there is kept."""
+    from concord.commands import keys
+
+    keys.node(folder, ca_certificate, host or ["localhost", "127.0.0.1"], Console())
 
 
 @app.command()

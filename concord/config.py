@@ -112,7 +112,7 @@ class RunConfig(Section):
     data: str = Field("", description="folder with the data packs")
     anchors: str = Field("", description="folder of a public anchor set; empty: the suite's own, drawn by seed")
     run_folder: str = Field("", description="where the run is written; empty: by run id under ~/.concord/runs")
-    resume: bool = Field(False, description="continue the run in run-folder after its last finished round")
+    resume: bool = Field(False, description="go on in run-folder after the last finished round, if there is one")
     seed: Annotated[int, Field(ge=0)] = Field(0, description="seed of splits, initial weights and batches")
     rounds: Count = Field(12, description="rounds in all")
     local_steps: Count = Field(20, description="optimiser steps of a node and round")

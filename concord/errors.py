@@ -13,6 +13,7 @@ TITLES: dict[str, str] = {
     "C202": "a data file cannot be read",
     "C203": "a node has no data",
     "C204": "unknown suite, scenario or modality",
+    "C205": "a node's data folder cannot be used",
     "C301": "anchor set cannot be read",
     "C302": "a modality has no anchors",
     "C303": "anchor sets differ between parties",
@@ -23,6 +24,9 @@ TITLES: dict[str, str] = {
     "C405": "a run folder cannot be used",
     "C501": "a message cannot be decoded",
     "C502": "a node lacks the state it needs",
+    "C601": "keys or certificates cannot be used",
+    "C602": "the SuperLink does not answer",
+    "C603": "a node could not be registered",
 }
 
 

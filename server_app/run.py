@@ -136,24 +136,26 @@ def open_run(config: RunConfig, grid: Grid) -> Run:
     if config.resume:
         check_resumable(config, folder)
     folder.prepare(config)
-    state = GlobalState({}) if config.resume else initial_state(config, anchors)
+    goes_on = config.resume and has_checkpoint(folder.checkpoint)
+    state = GlobalState({}) if goes_on else initial_state(config, anchors)
     width = trunk_width(config)
     strategy = METHODS[config.method].strategy(config, anchors, state, width)
-    if config.resume:
+    if goes_on:
         strategy.state = load_checkpoint(folder.checkpoint, strategy.consensus)
         if strategy.state.round_ > config.rounds:
             done = f"{strategy.state.round_} rounds are done, and rounds is {config.rounds}"
             raise ConcordError("C402", done, f"set rounds to {strategy.state.round_} or more")
+    if config.resume:
         folder.truncate_metrics(strategy.state.round_)
-    message = f"resumed after round {strategy.state.round_}" if config.resume else ""
+    message = f"resumed after round {strategy.state.round_}" if goes_on else ""
     folder.append_metrics({"scope": "run", "event": "started", "message": message})
     return Run(config, anchors, strategy, folder, grid)
 
 
 def check_resumable(config: RunConfig, folder: RunFolder) -> None:
-    """ConcordError C402 unless the folder holds a checkpoint of a run with these settings, `rounds` apart."""
-    if not has_checkpoint(folder.checkpoint):
-        raise ConcordError("C402", f"{folder.path} has no checkpoint", "start the run again without resuming")
+    """ConcordError C402 when the folder holds a run with other settings, `rounds` apart."""
+    if not folder.config.exists():
+        return
     before = parse_config(folder.read_config()).flat()
     other = [key for key, value in config.flat().items() if value != before[key] and key not in MAY_CHANGE]
     if other:

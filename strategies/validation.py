@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from importlib.metadata import version
 
 import torch
 from flwr.app import Message
@@ -29,6 +30,7 @@ class Reason(StrEnum):
     NODE_ERROR = "node-error"
     UNDECODABLE = "undecodable"
     OTHER_ROUND = "other-round"
+    OTHER_VERSION = "other-version"
     OTHER_ANCHORS = "other-anchors"
     OTHER_NODE = "other-node"
     NO_DATA = "no-data"
@@ -143,6 +145,11 @@ def check_identity(report: pb.Report, expected: Expectation) -> None:
 
 def check_census(census: pb.Census, anchors: AnchorSet, encoders: Mapping[str, str], others: Sequence[pb.Census]) -> None:
     """Whether a node can take part, on these anchors and encoders, beside these others; Rejected otherwise."""
+    if census.app_version != version("concord"):
+        raise Rejected(
+            Reason.OTHER_VERSION,
+            f"it has Concord {census.app_version or 'of no version'}, the server {version('concord')}: install the server's",
+        )
     if census.anchor_digest != anchors.digest:
         raise Rejected(
             Reason.OTHER_ANCHORS,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -39,6 +40,35 @@ def check_data(suite: str, data: Path, console: Console) -> bool:
     errors = sum(finding.severity == "error" for finding in findings)
     console.print(f"{suite}: {errors} errors, {len(findings) - errors} notes", highlight=False)
     return errors == 0
+
+
+def deal_data(out: Path, suite: str, scenario: str, data: Path | None, seed: int, names: Sequence[str], console: Console) -> None:
+    """Writes the data of the nodes in `names` (all, if there is none) to folders of their own below `out`, or of one to it."""
+    from client_app.data.federation import build_federation
+    from client_app.data.node_folder import Origin, save_node
+
+    federation = build_federation(suite, data, seed, scenario)
+    nodes = {node.name: node for node in federation.nodes}
+    if unknown := [name for name in names if name not in nodes]:
+        raise ConcordError("C203", f"suite {suite} has no node {unknown[0]!r}", f"choose from: {', '.join(nodes)}")
+    for name in names or nodes:
+        folder = out if len(names) == 1 else out / name
+        written = save_node(folder, nodes[name], federation.anchors, Origin(suite, seed, scenario))
+        samples = ", ".join(f"{len(part)} {modality}" for modality, part in nodes[name].train.items())
+        console.print(f"{folder}: {samples} {'written' if written else 'already there'}", soft_wrap=True, highlight=False)
+
+
+def write_anchors(out: Path, suite: str, data: Path | None, seed: int, console: Console) -> None:
+    """Writes the public anchors of a suite to `out`; ConcordError C301 when that holds another set."""
+    from client_app.data.federation import build_federation
+    from concord.anchors import MANIFEST, load_anchors, save_anchors
+
+    anchors = build_federation(suite, data, seed, "labelled").anchors
+    if (out / MANIFEST).exists() and load_anchors(out).digest != anchors.digest:
+        raise ConcordError("C301", f"{out} holds another anchor set", "choose an empty folder, or delete this one")
+    save_anchors(anchors, out)
+    samples = ", ".join(f"{len(part)} {modality}" for modality, part in anchors.modalities.items())
+    console.print(f"{out}: {samples}, set {anchors.digest[:12]}", soft_wrap=True, highlight=False)
 
 
 def list_methods(console: Console) -> None:

@@ -13,9 +13,10 @@ from rich.console import Console
 from concord.commands.tables import result_table
 from concord.config import RunConfig, Scalar, parse_config
 from concord.errors import ConcordError
+from concord.flower import check_app_folder, repository
 from concord.progress import Watch
 from concord.run_folder import RunFolder
-from concord.simulation import check_app_folder, repository, run_simulation
+from concord.simulation import run_simulation
 
 FOLDER_KEYS = ("data", "anchors")
 

@@ -17,7 +17,7 @@ from typing import Any
 import psutil  # type: ignore[import-untyped,unused-ignore]
 import pytest
 
-from concord import simulation
+from concord import flower, simulation
 from concord.config import RunConfig
 from concord.errors import ConcordError
 from concord.run_folder import RunFolder
@@ -83,7 +83,7 @@ run_simulation(parse_config(json.loads(sys.argv[1])), Path(sys.argv[2]), 3)
 @pytest.fixture
 def app_folder(tmp_path: Path) -> Path:
     (tmp_path / "app" / "trivial").mkdir(parents=True)
-    (tmp_path / "app" / "pyproject.toml").write_text(PROJECT + simulation.to_toml(RunConfig().flat()))
+    (tmp_path / "app" / "pyproject.toml").write_text(PROJECT + flower.to_toml(RunConfig().flat()))
     (tmp_path / "app" / "trivial" / "__init__.py").touch()
     (tmp_path / "app" / "trivial" / "app.py").write_text(APP)
     return tmp_path / "app"
@@ -175,7 +175,7 @@ def test_a_folder_without_an_app_is_refused_before_anything_starts(tmp_path: Pat
 
 def test_toml_round_trip() -> None:
     flat = RunConfig().flat() | {"data": 'a "b"\\c\n=é', "lr": 3e-05, "resume": True}
-    nested = tomllib.loads(simulation.to_toml(flat))
+    nested = tomllib.loads(flower.to_toml(flat))
     for key, value in flat.items():
         found: Any = nested
         for part in key.split("."):
@@ -198,31 +198,31 @@ def test_resources_fit(nodes: int, cores: int, gpus: int, at_once: int, gpu_part
 
 def test_environment_is_private(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_ADDRESS", "elsewhere:6379")
-    env = simulation.environment(Path("/home/concord-x"))
+    env = flower.environment(Path("/home/concord-x"))
     assert env["FLWR_HOME"] == env["RAY_TMPDIR"] == "/home/concord-x"
     assert "RAY_ADDRESS" not in env
-    assert "RAY_TMPDIR" not in simulation.environment(Path("/a" * 30))
+    assert "RAY_TMPDIR" not in flower.environment(Path("/a" * 30))
 
 
 def test_status_of_the_listing() -> None:
-    assert simulation.parse_status(b'{"runs": [{"status": "finished:failed", "status-details": "why"}]}') == (
+    assert flower.parse_status(b'{"runs": [{"status": "finished:failed", "status-details": "why"}]}') == (
         "finished:failed",
         "why",
     )
-    assert simulation.parse_status(b'{"success": true, "runs": []}') == ("", "")
-    assert simulation.parse_status(b"not JSON") == ("", "")
+    assert flower.parse_status(b'{"success": true, "runs": []}') == ("", "")
+    assert flower.parse_status(b"not JSON") == ("", "")
 
 
 def test_last_lines_end_with_the_exception() -> None:
     traceback = "Traceback (most recent call last):\n  File\nValueError: one\ntwo"
     log = f"INFO :  x\n{traceback}\n\x1b[91mERROR \x1b[0m:     Exit Code: 700\nmore"
-    assert simulation.last_lines(log) == "  File\nValueError: one\ntwo"
+    assert flower.last_lines(log) == "  File\nValueError: one\ntwo"
     chain = f"{traceback}\n\nThe above exception was the direct cause of the following exception:\n\n"
     assert (
-        simulation.last_lines(f"{chain}Traceback (most recent call last):\n  Other\nRuntimeError: outer")
+        flower.last_lines(f"{chain}Traceback (most recent call last):\n  Other\nRuntimeError: outer")
         == "  File\nValueError: one\ntwo"
     )
-    assert simulation.last_lines("\n".join(map(str, range(99)))).split("\n")[0] == "84"
+    assert flower.last_lines("\n".join(map(str, range(99)))).split("\n")[0] == "84"
 
 
 @pytest.mark.parametrize("slow_starts", [1, 4, 5])
@@ -241,9 +241,9 @@ def test_a_slow_start_of_ray_is_tried_again(slow_starts: int, tmp_path: Path, mo
     monkeypatch.setattr(simulation, "_attempt", attempt)
     config = RunConfig(run_folder=str(tmp_path))
     if slow_starts < simulation.RAY_STARTS:
-        simulation.run_simulation(config, simulation.repository(), 1)
+        simulation.run_simulation(config, flower.repository(), 1)
         assert tries == slow_starts + 1
     else:
         with pytest.raises(ConcordError, match="Timed out"):
-            simulation.run_simulation(config, simulation.repository(), 1)
+            simulation.run_simulation(config, flower.repository(), 1)
         assert tries == simulation.RAY_STARTS

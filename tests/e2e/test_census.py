@@ -48,6 +48,10 @@ def other_schema(census: pb.Census) -> None:
     census.schema_version = 2
 
 
+def other_version(census: pb.Census) -> None:
+    census.app_version = "0.0.9"
+
+
 def other_anchors(census: pb.Census) -> None:
     census.anchor_digest = "f" * 64
 
@@ -72,6 +76,7 @@ def random_bytes(reply: Message) -> Message:
         (told(no_holdings), NAME, "no-data"),
         (told(odd_modality), NAME, "no-data"),
         (told(other_schema), "node 2", "undecodable"),
+        (told(other_version), NAME, "other-version"),
         (told(other_anchors), NAME, "other-anchors"),
         (told(other_encoder), NAME, "other-encoder"),
         (told(same_name), ONE_EACH[0], "duplicate-name"),
@@ -83,6 +88,7 @@ def random_bytes(reply: Message) -> Message:
         "no holdings",
         "odd modality",
         "other schema",
+        "other version",
         "other anchors",
         "other encoder",
         "same name",

@@ -105,9 +105,15 @@ def test_a_run_does_not_go_on_with_other_settings(changes: Settings, told: str, 
     assert RunFolder(tmp_path).config.read_text() == before
 
 
-def test_a_folder_without_a_checkpoint_cannot_be_resumed(tmp_path: Path) -> None:
-    with pytest.raises(ConcordError, match=r"C402 .*has no checkpoint"):
-        open_tiny(tmp_path, {"resume": True})
+def test_a_run_that_was_cut_in_round_1_starts_again(tmp_path: Path) -> None:
+    def cut_at_once(node_id: int, message: Message, reply: Message) -> Message:
+        raise PowerCutError
+
+    run_tiny(tmp_path / "whole", {"rounds": 1}, NODES)
+    with pytest.raises(PowerCutError):
+        run_tiny(tmp_path / "cut", {"rounds": 1}, NODES, cut_at_once)
+    run_tiny(tmp_path / "cut", {"rounds": 1, "resume": True}, NODES)
+    assert timeless(tmp_path / "cut") == timeless(tmp_path / "whole")
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:

@@ -1,0 +1,124 @@
+"""A node's own data on its own disk: what a suite deals to one node, and nothing of another's.
+
+::
+
+    <folder>/node.json                           name, and the suite, seed and scenario that it was dealt with
+    <folder>/anchors/                            the public anchors (see concord.anchors)
+    <folder>/train/<modality>.safetensors        x, y; hidden labels are not there
+    <folder>/tests/<split>/<modality>.safetensors
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from client_app.data.federation import NodeData
+from concord.anchors import AnchorSet, load_anchors, save_anchors
+from concord.config import RunConfig
+from concord.errors import ConcordError
+from concord.run_folder import atomic_write
+from concord.samples import Samples
+
+MANIFEST, ANCHORS, TRAIN, TESTS = "node.json", "anchors", "train", "tests"
+SCHEMA_VERSION = 1
+_AGAIN = "deal the data again with `concord data deal`"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a node's data was dealt with. Two nodes of one run must have the same, or their tests are not disjoint."""
+
+    suite: str
+    seed: int
+    scenario: str
+
+
+def save_node(folder: Path, node: NodeData, anchors: AnchorSet, origin: Origin) -> bool:
+    """Writes a node's data; the manifest comes last, so a folder that has one is whole.
+
+    Returns:
+        False, when the same was there already and nothing was written.
+
+    Raises:
+        ConcordError: C205, when the folder holds other data or cannot be written.
+    """
+    manifest = {"schema-version": SCHEMA_VERSION, "node": node.name, **origin.__dict__, "anchors": anchors.digest}
+    if (folder / MANIFEST).exists():
+        if _read_manifest(folder) == manifest:
+            return False
+        raise ConcordError(
+            "C205", f"{folder} holds the data of another node or run", "choose an empty folder, or delete this one"
+        )
+    try:
+        save_anchors(anchors, folder / ANCHORS)
+        for modality, samples in node.train.items():
+            _write(folder / TRAIN / f"{modality}.safetensors", samples)
+        for split, tests in node.tests.items():
+            for modality, samples in tests.items():
+                _write(folder / TESTS / split / f"{modality}.safetensors", samples)
+        atomic_write(folder / MANIFEST, json.dumps(manifest, indent=1) + "\n")
+    except OSError as error:
+        raise ConcordError("C205", f"{folder}: {error}", "choose a folder that you may write to") from error
+    return True
+
+
+def load_node(folder: Path, config: RunConfig, *, pooled: bool) -> tuple[NodeData, AnchorSet]:
+    """Reads what `save_node` wrote, once it is sure to be data of this run.
+
+    Raises:
+        ConcordError: C205, when it cannot be read or was dealt for another run; C301 for its anchors.
+    """
+    manifest = _read_manifest(folder)
+    if pooled:
+        raise ConcordError(
+            "C205", f"{folder} holds one node's data, and {config.method} needs all data in one place", "run it in simulation"
+        )
+    wanted = {"suite": config.suite, "seed": config.seed, "scenario": config.scenario}
+    other = [f"{key} {manifest.get(key)!r}, the run has {value!r}" for key, value in wanted.items() if manifest.get(key) != value]
+    if other:
+        raise ConcordError(
+            "C205", f"{folder} was dealt with {'; '.join(other)}", "submit the run with these settings, or deal again"
+        )
+    train = {path.stem: _read(path) for path in sorted((folder / TRAIN).glob("*.safetensors"))}
+    tests = {
+        split.name: {path.stem: _read(path) for path in sorted(split.glob("*.safetensors"))}
+        for split in sorted((folder / TESTS).iterdir())
+    }
+    if not any(len(samples) for samples in train.values()):
+        raise ConcordError("C203", f"{folder} holds no training sample", _AGAIN)
+    return NodeData(str(manifest["node"]), train, tests), load_anchors(folder / ANCHORS)
+
+
+def _read_manifest(folder: Path) -> dict[str, object]:
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise ConcordError("C205", f"{path} is missing", _AGAIN) from error
+    except (OSError, ValueError) as error:
+        raise ConcordError("C205", f"{path}: {error}", _AGAIN) from error
+    if not isinstance(manifest, dict) or manifest.get("schema-version") != SCHEMA_VERSION or "node" not in manifest:
+        raise ConcordError("C205", f"{path} is no node manifest of schema version {SCHEMA_VERSION}", _AGAIN)
+    return manifest
+
+
+def _write(path: Path, samples: Samples) -> None:
+    tensors = {"x": samples.x.contiguous(), "y": samples.y.contiguous()}
+    atomic_write(path, save(tensors, metadata={"ids": json.dumps(samples.ids)}))
+
+
+def _read(path: Path) -> Samples:
+    try:
+        with safe_open(path, framework="pt") as file:
+            samples = Samples(file.get_tensor("x"), file.get_tensor("y"), tuple(map(str, json.loads(file.metadata()["ids"]))))
+        if samples.y.dtype != torch.int64:
+            raise ValueError(f"labels are {samples.y.dtype}, not int64")
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise ConcordError("C205", f"{path}: {error}", _AGAIN) from error
+    return samples

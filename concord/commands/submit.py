@@ -1,0 +1,69 @@
+"""``concord submit``: a run on real machines, from public keys to a table."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+
+from rich.console import Console
+
+from concord.commands.run import new_settings
+from concord.commands.tables import result_table
+from concord.config import RunConfig, Scalar, parse_config
+from concord.deployment import SuperLink, follow, public_keys
+from concord.flower import repository
+from concord.progress import Watch
+from concord.run_folder import RunFolder
+
+
+def submit(
+    address: str,
+    ca_certificate: Path | None,
+    nodes: Sequence[Path],
+    options: Mapping[str, Scalar | None],
+    settings: Iterable[str],
+    out: Path,
+    console: Console,
+    *,
+    quiet: bool,
+) -> None:
+    """Registers the nodes, and does the run in `out`; one that was begun goes on, one that is done is only shown."""
+    from strategies.registry import check_method
+
+    flat = {"share-test-embeddings": False, **new_settings(options, settings), "run-folder": str(out), "resume": True}
+    config = parse_config(flat)
+    check_method(config)
+    folder = RunFolder(out)
+    if not _is_done(folder, config):
+        with tempfile.TemporaryDirectory(prefix="concord-") as home:
+            superlink = SuperLink(address, ca_certificate, Path(home))
+            superlink.connect()
+            for key in public_keys(nodes):
+                word = "registered" if superlink.register(key) else "known"
+                console.print(f"{word}: {key}", soft_wrap=True, highlight=False)
+            if not quiet:
+                console.print(f"{config.method} on {address}: run folder {out}", soft_wrap=True, highlight=False)
+            with nullcontext(lambda: None) if quiet else Watch(folder, console) as watch:
+                follow(superlink, repository(), config, watch)
+    _show(folder, console)
+
+
+def _is_done(folder: RunFolder, config: RunConfig) -> bool:
+    """Whether this very run has finished; one with other settings is for the server to refuse."""
+    if not folder.result.exists():
+        return False
+    before = {**folder.read_config(), "resume": True}
+    return before == config.flat()
+
+
+def _show(folder: RunFolder, console: Console) -> None:
+    from server_app.results import load_result
+
+    if not folder.result.exists():
+        where = f"the run folder {folder.path} is on the SuperLink's machine"
+        console.print(f"finished; {where}", soft_wrap=True, highlight=False)
+        return
+    console.print(result_table(load_result(folder.path)))
+    console.print(f"report: {folder.report}", soft_wrap=True, highlight=False)

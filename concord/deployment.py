@@ -1,0 +1,192 @@
+"""A run on real machines: nodes are registered, the app is handed to a SuperLink, and the run is followed to its end.
+
+Whatever dies on the way is started again by its own machine's restart policy. What no restart policy can mend is that
+Flower ends a run whose ServerApp process or SuperLink was gone for long: such a run is submitted again, and goes on
+after its last finished round (the server finds the checkpoint in the run folder).
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from concord.config import RunConfig, Scalar
+from concord.errors import ConcordError
+from concord.flower import (
+    COMPLETED,
+    SCRIPTS,
+    check_app_folder,
+    environment,
+    failure,
+    parse_status,
+    to_toml,
+    told_failures,
+    write_connection,
+)
+from concord.run_folder import RunFolder
+
+CONNECTION = "federation"
+POLL_SECONDS = 2.0
+CALL_SECONDS = 60.0
+ATTEMPTS = 20
+PATIENCE_SECONDS = 600.0  # a SuperLink may be away for so long
+ALREADY = "already in use"  # what Flower says of a public key that is registered
+
+
+@dataclass(frozen=True)
+class SuperLink:
+    """The Control API of a SuperLink, through the ``flwr`` command.
+
+    Attributes:
+        address: host and port of its Control API.
+        root_certificates: file with the certificate of the federation's CA; None without TLS, on this machine only.
+        home: folder for Flower's own files.
+    """
+
+    address: str
+    root_certificates: Path | None
+    home: Path
+
+    def connect(self, patience: float = PATIENCE_SECONDS) -> None:
+        """Waits until the SuperLink answers; ConcordError C602 when it does not within `patience` seconds."""
+        tls: dict[str, Scalar] = {"insecure": True}
+        if self.root_certificates is not None:
+            if not self.root_certificates.is_file():
+                hint = "name the federation's ca.crt (`concord keys ca`) with --ca-certificate"
+                raise ConcordError("C601", f"{self.root_certificates} is missing", hint)
+            tls = {"root-certificates": str(self.root_certificates.resolve())}
+        write_connection(self.home, CONNECTION, {"address": self.address, **tls})
+        deadline = time.monotonic() + patience
+        while (answer := self._flwr("ls", CONNECTION, "--format", "json")).returncode:
+            if time.monotonic() > deadline:
+                raise self._silent(answer)
+            time.sleep(POLL_SECONDS)
+
+    def register(self, public_key: Path) -> bool:
+        """Lets the node with this key in; False, if it was registered before.
+
+        Raises:
+            ConcordError: C603 when the SuperLink refuses the key.
+        """
+        answer = self._flwr("supernode", "register", str(public_key), CONNECTION, "--format", "json")
+        if not answer.returncode:
+            return True
+        said = _said(answer)
+        if ALREADY in said:
+            return False
+        raise ConcordError("C603", f"{public_key}: {said}", "send the node.pub that `concord keys node` made, unchanged")
+
+    def submit(self, app_folder: Path, config: RunConfig) -> str:
+        """Hands over the app with a run config; the id of Flower's run. ConcordError C602 when it is not taken."""
+        run_config = self.home / "run.toml"
+        run_config.write_text(to_toml(config.flat()))
+        answer = self._flwr("run", str(app_folder), CONNECTION, "--run-config", str(run_config), "--format", "json")
+        try:
+            return str(json.loads(answer.stdout)["run-id"])
+        except (ValueError, KeyError) as error:
+            raise self._silent(answer) from error
+
+    def status(self, run_id: str) -> tuple[str, str] | None:
+        """Status and details of a run, empty for a run that it does not know; None when the SuperLink does not answer."""
+        answer = self._flwr("ls", CONNECTION, "--run-id", run_id, "--format", "json")
+        if answer.returncode and "not found" not in _said(answer).lower():
+            return None
+        return parse_status(answer.stdout)
+
+    def log(self, run_id: str) -> str:
+        """What the ServerApp wrote so far."""
+        return self._flwr("log", run_id, CONNECTION, "--show").stdout.decode(errors="replace")
+
+    def stop(self, run_id: str) -> None:
+        """Ends a run."""
+        self._flwr("stop", run_id, CONNECTION)
+
+    def _flwr(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+        command = [str(SCRIPTS / "flwr"), *arguments]
+        try:
+            return subprocess.run(command, env=environment(self.home), capture_output=True, timeout=CALL_SECONDS, check=False)  # noqa: S603
+        except subprocess.TimeoutExpired as late:
+            return subprocess.CompletedProcess(command, 1, late.stdout or b"", b"no answer within %d s" % CALL_SECONDS)
+
+    def _silent(self, answer: subprocess.CompletedProcess[bytes]) -> ConcordError:
+        hint = "check address, port 9093 and --ca-certificate; the certificate must name the host by which it is called"
+        return ConcordError("C602", f"{self.address}: {_said(answer)}", hint)
+
+
+def follow(
+    superlink: SuperLink,
+    app_folder: Path,
+    config: RunConfig,
+    on_wait: Callable[[], None] = lambda: None,
+    attempts: int = ATTEMPTS,
+) -> None:
+    """Submits a run and waits for its end; one that was cut off is submitted again and goes on.
+
+    Args:
+        superlink: after `SuperLink.connect`.
+        app_folder: the folder with the pyproject.toml of the Flower app.
+        config: ``run_folder`` is the path on the ServerApp's machine; where it is on this machine too, its metrics tell
+            a run that failed by its own fault, which is not tried again.
+        on_wait: called about every two seconds.
+        attempts: how often a run is submitted at most.
+
+    Raises:
+        ConcordError: C404 when the run failed, C602 when the SuperLink was away too long.
+    """
+    check_app_folder(app_folder)
+    folder = RunFolder(config.run_folder)
+    said = ""
+    for _ in range(attempts):
+        failures = len(told_failures(folder))
+        run_id = superlink.submit(app_folder, config)
+        status, details = _wait(superlink, run_id, on_wait)
+        on_wait()
+        if status == COMPLETED:
+            return
+        told = told_failures(folder)[failures:]
+        said = told[-1] if told else failure(status or "the SuperLink has forgotten the run", details, superlink.log(run_id))
+        if told or status == "finished:stopped" or said.startswith("C"):
+            break
+        config = config.model_copy(update={"resume": True})
+    raise ConcordError("C404", said, "mend the cause; the same command goes on after the last finished round")
+
+
+def _wait(superlink: SuperLink, run_id: str, on_wait: Callable[[], None]) -> tuple[str, str]:
+    """Status and details of a run that has ended; empty for one that the SuperLink has forgotten."""
+    heard = time.monotonic()
+    while True:
+        found = superlink.status(run_id)
+        if found is not None:
+            heard = time.monotonic()
+            if not found[0] or found[0].startswith("finished"):
+                return found
+        elif time.monotonic() - heard > PATIENCE_SECONDS:
+            hint = "start it again; the same command goes on after the last finished round"
+            raise ConcordError("C602", f"{superlink.address} was silent for {PATIENCE_SECONDS:.0f} s", hint)
+        on_wait()
+        time.sleep(POLL_SECONDS)
+
+
+def _said(answer: subprocess.CompletedProcess[bytes]) -> str:
+    """The last words of a command, without decoration."""
+    text = (answer.stderr + b"\n" + answer.stdout).decode(errors="replace")
+    with suppress(ValueError, KeyError, TypeError):
+        text = str(json.loads(answer.stdout)["error-message"])
+    words = [line.strip(" │╭╮╰╯─\t") for line in text.splitlines()]
+    return " ".join(word for word in words if word)[-400:] or f"exit status {answer.returncode}"
+
+
+def public_keys(paths: Sequence[Path]) -> list[Path]:
+    """Public keys of nodes: files, or every ``*.pub`` in and one level below a folder; ConcordError C603 for a path without."""
+    found: list[Path] = []
+    for path in paths:
+        keys = sorted([*path.glob("*.pub"), *path.glob("*/*.pub")]) if path.is_dir() else [path] * path.is_file()
+        if not keys:
+            raise ConcordError("C603", f"{path} holds no public key of a node", "name node.pub files, or the folder they are in")
+        found += keys
+    return found
