@@ -9,7 +9,7 @@ import torch
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
-from client_app.data.federation import NodeData, build_federation
+from client_app.data.node_data import NodeData
 from client_app.data.node_folder import load_node
 from client_app.methods import METHODS
 from client_app.node import Node, choose_device, node_folder
@@ -72,6 +72,8 @@ def _own_data(config: RunConfig, folder: Path) -> tuple[NodeData, AnchorSet]:
 
 @lru_cache(maxsize=64)
 def _dealt_data(config: RunConfig, name: str, partition: int) -> tuple[NodeData, AnchorSet]:
+    from client_app.data.federation import build_federation  # a second to import, in a process that lives for one message
+
     data = Path(config.data) if config.data else None
     federation = build_federation(config.suite, data, config.seed, config.scenario, METHODS[config.method].pooled)
     by_name = {node.name: node for node in federation.nodes}

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from client_app.data.federation import NodeData
+from client_app.data.node_data import NodeData
 from client_app.encoders import encoder_of
 from client_app.measure import anchor_means, embeddings_message, evaluate, local_prototypes, predictive_variance
 from client_app.methods import Agreed, method_of

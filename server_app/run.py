@@ -14,7 +14,6 @@ from flwr.app import ArrayRecord, ConfigRecord
 from flwr.serverapp import Grid
 from torch import Tensor
 
-from client_app.data.federation import build_federation
 from client_app.encoders import encoder_of
 from client_app.model import TRUNK, MultimodalModel
 from concord.anchors import AnchorSet, load_anchors
@@ -167,6 +166,8 @@ def run_anchors(config: RunConfig) -> AnchorSet:
     """The run's public anchors: the folder that is named, or the suite's own, drawn by seed."""
     if config.anchors:
         return load_anchors(Path(config.anchors))
+    from client_app.data.federation import build_federation  # a second to import, and not needed beside anchors
+
     data = Path(config.data) if config.data else None
     return build_federation(config.suite, data, config.seed, config.scenario).anchors
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from client_app.data.cache import load_corpus
+from client_app.data.node_data import NodeData
 from client_app.data.registry import SUITES, find_suite
 from client_app.data.split import Split, shard, split
 from client_app.data.suite import Modality, Suite
@@ -25,23 +26,6 @@ from concord.scenario import Scenario, parse_scenario
 
 KNOWN_SHARE = 0.6  # of the classes, for a modality under disjoint-labels
 POOLED = "centralised"
-
-
-@dataclass(frozen=True)
-class NodeData:
-    """What one node holds.
-
-    Attributes:
-        name: modality and owner, for example ``speech-jackson``.
-        train: per modality the training samples; labels that the scenario hides are `NO_LABEL`.
-        tests: per split, ``random`` (held-out samples of the owners of nodes) or ``unseen`` (of owners that no node
-            has), and modality: this node's shard. The shards of the nodes of a modality are disjoint and cover the
-            test set, so that sums over nodes are figures over the whole set.
-    """
-
-    name: str
-    train: Mapping[str, Samples]
-    tests: Mapping[str, Mapping[str, Samples]]
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from client_app.data.federation import NodeData
+from client_app.data.node_data import NodeData
 from concord.anchors import AnchorSet, load_anchors, save_anchors
 from concord.config import RunConfig
 from concord.errors import ConcordError

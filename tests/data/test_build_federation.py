@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from client_app.data.federation import Federation, NodeData, build_federation, known_classes, suite_names
+from client_app.data.federation import Federation, build_federation, known_classes, suite_names
+from client_app.data.node_data import NodeData
 from client_app.data.registry import find_suite
 from concord.errors import ConcordError
 from concord.samples import NO_LABEL, Samples, concatenate

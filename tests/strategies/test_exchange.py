@@ -57,12 +57,59 @@ def test_nobody_waits_where_all_have_answered_or_nobody_was_asked() -> None:
     assert time.monotonic() - started < 5
 
 
+def failing(code: int, times: int, node: int = 2) -> InProcessGrid:
+    """A grid of three whose node `node` fails with `code` the first few times."""
+    left = [times]
+
+    def fail(node_id: int, message: Message, reply: Message) -> Message:
+        if node_id != node or not left[0]:
+            return reply
+        left[0] -= 1
+        return Message(Error(code, "cut"), reply_to=message)
+
+    return InProcessGrid(app, {}, 3, fail)
+
+
+@pytest.mark.parametrize("code", [3, 4, 5, 8])
+def test_a_node_that_was_cut_off_is_asked_again(code: int) -> None:
+    messages = ask([1, 2, 3])
+    replies = exchange(failing(code, 2), messages, timeout=30)
+    assert set(replies) == {1, 2, 3}
+    assert not any(reply.has_error() for reply in replies.values())
+
+
+def test_a_node_that_never_recovers_is_left_with_its_error() -> None:
+    replies = exchange(failing(8, 99), ask([1, 2, 3]), timeout=30)
+    assert [node_id for node_id, reply in replies.items() if reply.has_error()] == [2]
+
+
+def test_an_error_of_the_node_itself_is_final() -> None:
+    replies = exchange(failing(2, 1), ask([1, 2, 3]), timeout=30)
+    assert replies[2].has_error()
+
+
+def test_a_node_that_is_away_is_asked_when_it_is_back_and_told_as_away_when_it_does_not_come() -> None:
+    class Away(InProcessGrid):
+        looks = 0
+        back_after = 3
+
+        def get_node_ids(self) -> Iterable[int]:
+            self.looks += 1
+            return [1, 3] if self.looks < self.back_after else [1, 2, 3]
+
+    grid = Away(app, {}, 3, failing(5, 1)._intercept)
+    assert not exchange(grid, ask([1, 2, 3]), timeout=30)[2].has_error()
+    gone = Away(app, {}, 3, failing(5, 1)._intercept)
+    gone.back_after = 10**9
+    assert exchange(gone, ask([1, 2, 3]), timeout=0.3)[2].error.code == 5
+
+
 @pytest.mark.parametrize("node", [1, 2])
 def test_an_error_that_the_superlink_signs_belongs_to_the_node_that_was_asked(node: int) -> None:
     def fail(node_id: int, message: Message, reply: Message) -> Message:
         if node_id != node:
             return reply
-        failed = Message(Error(4, "gone"), reply_to=message)
+        failed = Message(Error(2, "gone"), reply_to=message)
         failed.metadata.__dict__["_src_node_id"] = 1
         return failed
 
