@@ -10,11 +10,11 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from subprocess import Popen
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self
 
 import psutil  # type: ignore[import-untyped,unused-ignore]
@@ -46,14 +46,22 @@ class LocalFederation:
     Args:
         folder: keys, state and logs of all of them.
         nodes: names of nodes, each with its node config.
-        register: whether a node's key is registered before it starts.
+        register: the nodes whose keys are registered; None: all.
+        env: what a role finds in its environment beside what all have.
     """
 
-    def __init__(self, folder: Path, nodes: Mapping[str, Mapping[str, str]], register: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        nodes: Mapping[str, Mapping[str, str]],
+        register: Sequence[str] | None = None,
+        env: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+    ) -> None:
         self.folder, self.nodes = folder, dict(nodes)
         self._register = list(nodes) if register is None else list(register)
         self._ports = {role: _free_port() for role in ("control", "fleet", "runtime", *nodes)}
         self._commands: dict[str, tuple[str, ...]] = {}
+        self._env = env
         self._running: dict[str, Popen[bytes]] = {}
         self._held: set[str] = set()
         self._lock = threading.Lock()
@@ -157,7 +165,7 @@ class LocalFederation:
     def _spawn(self, role: str) -> None:
         program, *arguments = self._commands[role]
         with self._log(role).open("ab") as log:
-            self._running[role] = self._processes.start(SCRIPTS / program, *arguments, log=log)
+            self._running[role] = self._processes.start(SCRIPTS / program, *arguments, log=log, env=self._env.get(role, {}))
 
     def _make_keys(self) -> None:
         folder = self.folder / "keys"
@@ -225,11 +233,11 @@ def _descendants(process: Popen[bytes]) -> list[psutil.Process]:
     return []
 
 
-def wait_until(condition: object, seconds: float, pause: float = 0.1) -> bool:
+def wait_until(condition: Callable[[], bool], seconds: float, pause: float = 0.1) -> bool:
     """Whether `condition()` came true within `seconds`."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if condition():  # type: ignore[operator]
+        if condition():
             return True
         time.sleep(pause)
     return False

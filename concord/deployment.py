@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,11 +81,11 @@ class SuperLink:
             return False
         raise ConcordError("C603", f"{public_key}: {said}", "send the node.pub that `concord keys node` made, unchanged")
 
-    def submit(self, app_folder: Path, config: RunConfig) -> str:
-        """Hands over the app with a run config; the id of Flower's run. ConcordError C602 when it is not taken."""
-        run_config = self.home / "run.toml"
-        run_config.write_text(to_toml(config.flat()))
-        answer = self._flwr("run", str(app_folder), CONNECTION, "--run-config", str(run_config), "--format", "json")
+    def submit(self, app_folder: Path, run_config: Mapping[str, Scalar]) -> str:
+        """Hands over an app with a flat run config; the id of Flower's run. ConcordError C602 when it is not taken."""
+        overrides = self.home / "run.toml"
+        overrides.write_text(to_toml(run_config))
+        answer = self._flwr("run", str(app_folder), CONNECTION, "--run-config", str(overrides), "--format", "json")
         try:
             return str(json.loads(answer.stdout)["run-id"])
         except (ValueError, KeyError) as error:
@@ -143,7 +143,7 @@ def follow(
     said = ""
     for _ in range(attempts):
         failures = len(told_failures(folder))
-        run_id = superlink.submit(app_folder, config)
+        run_id = superlink.submit(app_folder, config.flat())
         status, details = _wait(superlink, run_id, on_wait)
         on_wait()
         if status == COMPLETED:

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import FrameType
+from types import FrameType, MappingProxyType
 from typing import IO
 
 import psutil  # type: ignore[import-untyped,unused-ignore]
@@ -33,11 +33,13 @@ class Family:
         self._env = {**env, MARK: self._mark}
         self._started: list[subprocess.Popen[bytes]] = []
 
-    def start(self, program: Path, *arguments: str, log: IO[bytes]) -> subprocess.Popen[bytes]:
+    def start(
+        self, program: Path, *arguments: str, log: IO[bytes], env: Mapping[str, str] = MappingProxyType({})
+    ) -> subprocess.Popen[bytes]:
         """Starts a process out of reach of the terminal's Ctrl-C; all that it says goes to `log`."""
         process = subprocess.Popen(  # noqa: S603
             [str(program), *arguments],
-            env=self._env,
+            env={**self._env, **env},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -25,7 +25,7 @@ def start(
     options: Mapping[str, Scalar | None], settings: Iterable[str], out: Path | None, console: Console, *, quiet: bool
 ) -> None:
     """A new run; options that are None were not given."""
-    flat = new_settings(options, settings)
+    flat = {"share-test-embeddings": True, **new_settings(options, settings)}  # all data is on this machine
     config = parse_config(flat)
     folder = RunFolder((out or default_folder(config)).expanduser().resolve())
     perform(parse_config({**flat, "run-folder": str(folder.path)}), folder, console, quiet=quiet)
@@ -79,7 +79,7 @@ def count_nodes(config: RunConfig) -> int:
 def new_settings(options: Mapping[str, Scalar | None], settings: Iterable[str]) -> dict[str, Scalar]:
     """The flat configuration of a new run: options, then ``--set``; folders are made absolute."""
     given = {key: value for key, value in options.items() if value is not None}
-    flat: dict[str, Scalar] = {"share-test-embeddings": True, **given, **dict(map(parse_setting, settings))}
+    flat: dict[str, Scalar] = {**given, **dict(map(parse_setting, settings))}
     folders = {key: absolute(str(flat[key])) for key in FOLDER_KEYS if flat.get(key)}
     return flat | folders
 

@@ -32,8 +32,7 @@ def submit(
     """Registers the nodes, and does the run in `out`; one that was begun goes on, one that is done is only shown."""
     from strategies.registry import check_method
 
-    flat = {"share-test-embeddings": False, **new_settings(options, settings), "run-folder": str(out), "resume": True}
-    config = parse_config(flat)
+    config = parse_config({**new_settings(options, settings), "run-folder": str(out), "resume": True})
     check_method(config)
     folder = RunFolder(out)
     if not _is_done(folder, config):

@@ -107,8 +107,7 @@ def test_settings_split_at_the_first_equals_sign() -> None:
 def test_settings_of_a_new_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     flat = new_settings({"method": "fedavg", "data": "packs", "seed": None}, ["rounds=3", "method=local"])
-    assert flat == {"share-test-embeddings": True, "method": "local", "data": str(tmp_path / "packs"), "rounds": 3}
-    assert new_settings({}, ["share-test-embeddings=false"]) == {"share-test-embeddings": False}
+    assert flat == {"method": "local", "data": str(tmp_path / "packs"), "rounds": 3}
 
 
 def test_settings_of_a_run_that_goes_on() -> None:

@@ -1,0 +1,140 @@
+"""Kills parts of a federation at random moments while it trains: `python -m benchmarks.soak [--kills N] [--seed N]`.
+
+Real Flower processes on this machine. After each kill the federation must finish two more rounds by itself before the
+next. Counted are rounds that are missing or had fewer replies than nodes, and checkpoints that cannot be read. Exits
+with 1 when there is any.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from functools import partial
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+
+from benchmarks.federation import (
+    SERVER_EXECUTOR,
+    SUPERLINK,
+    LocalFederation,
+    client_executor,
+    supernode,
+    wait_until,
+)
+from client_app.data.federation import build_federation
+from client_app.data.node_folder import Origin, save_node
+from concord.anchors import save_anchors
+from concord.config import RunConfig, parse_config
+from concord.deployment import follow
+from concord.flower import repository
+from concord.run_folder import RunFolder
+from server_app.checkpoint import FILE
+
+NODES = ("image-forms-a", "word-west-europe", "tone-north")
+ROUNDS_A_KILL = 2
+LONGEST_PAUSE = 10.0  # seconds from the start of a round to the kill
+RECOVERY_SECONDS = 600.0
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__.split("\n")[0])
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="concord-") as home:
+        sys.exit(soak(Path(home), options.kills, random.Random(options.seed)))
+
+
+def soak(home: Path, kills: int, draw: random.Random) -> int:
+    """One run under fire; the exit status."""
+    config = _deal(home, rounds=ROUNDS_A_KILL * kills + ROUNDS_A_KILL)
+    folder = RunFolder(config.run_folder)
+    done: Counter[str] = Counter()
+    damaged: list[str] = []
+    with LocalFederation(home / "federation", {name: {"data": str(home / name)} for name in NODES}) as federation:
+        striker = threading.Thread(target=_strike, args=(federation, folder, kills, draw, done, damaged), daemon=True)
+        striker.start()
+        follow(federation.superlink, repository(), config, attempts=kills + 1)
+        striker.join(RECOVERY_SECONDS)
+    lines = [line for line in folder.read_metrics() if line["scope"] == "round" and line["round"] <= config.rounds]
+    lost = set(range(1, config.rounds + 1)) - {line["round"] for line in lines}
+    short = [line["round"] for line in lines if line["replies"] < len(NODES)]
+    print(f"kills: {done.total()} ({', '.join(f'{count} {role}' for role, count in sorted(done.items()))})")
+    print(f"rounds: {len(lines)} of {config.rounds} finished, {len(lost)} lost, {len(short)} without all nodes {short}")
+    print(f"checkpoints: {len(damaged)} damaged {damaged}")
+    return int(done.total() < kills or bool(lost or short or damaged))
+
+
+def _deal(home: Path, rounds: int) -> RunConfig:
+    federation = build_federation("demo", None, 0, "labelled")
+    for node in federation.nodes:
+        if node.name in NODES:
+            save_node(home / node.name, node, federation.anchors, Origin("demo", 0, "labelled"))
+    save_anchors(federation.anchors, home / "anchors")
+    return parse_config(
+        {
+            "anchors": str(home / "anchors"),
+            "run-folder": str(home / "run"),
+            "resume": True,
+            "rounds": rounds,
+            "min-nodes": len(NODES),
+            "round-timeout": 400.0,
+            "local-steps": 4,
+            "device": "cpu",
+        }
+    )
+
+
+def _strike(
+    federation: LocalFederation, folder: RunFolder, kills: int, draw: random.Random, done: Counter[str], damaged: list[str]
+) -> None:
+    """Kills, waits until the federation has recovered, and kills again."""
+    while done.total() < kills:
+        due = _rounds(folder) + ROUNDS_A_KILL if done else 0
+        if not wait_until(partial(_has_reached, folder, due), RECOVERY_SECONDS):
+            return
+        time.sleep(draw.uniform(0, LONGEST_PAUSE))
+        node, kind = draw.choice(NODES), draw.choice(("ClientApp", "SuperNode", "ServerApp executor", "SuperLink"))
+        if kind == "ClientApp":
+            wait_until(partial(federation.kill_app, client_executor(node)), RECOVERY_SECONDS, pause=0.02)
+        else:
+            federation.kill({"SuperNode": supernode(node), "ServerApp executor": SERVER_EXECUTOR, "SuperLink": SUPERLINK}[kind])
+        done[kind] += 1
+        print(
+            f"{done.total()}/{kills} round {_rounds(folder) + 1}: killed {kind} {node if kind.endswith('Node') else ''}",
+            flush=True,
+        )
+        damaged += _damage(folder)
+
+
+def _rounds(folder: RunFolder) -> int:
+    return max((line["round"] for line in folder.read_metrics() if line["scope"] == "round"), default=0)
+
+
+def _has_reached(folder: RunFolder, round_: int) -> bool:
+    return _rounds(folder) >= round_
+
+
+def _damage(folder: RunFolder) -> list[str]:
+    """What is wrong with the checkpoint now."""
+    path = folder.checkpoint / FILE
+    if not path.exists():
+        return []
+    try:
+        with safe_open(path, framework="pt") as file:
+            for name in file.keys():  # noqa: SIM118 - not a dict
+                file.get_tensor(name)
+    except (OSError, SafetensorError) as error:
+        return [f"{path}: {error}"]
+    return []
+
+
+if __name__ == "__main__":
+    main()

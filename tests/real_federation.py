@@ -1,0 +1,38 @@
+"""A federation of real processes on suite `demo`, one node a modality, small enough for tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tiny_run import DEFAULTS, ONE_EACH, TINY, Settings
+
+from benchmarks.federation import LocalFederation
+from concord.config import RunConfig, parse_config
+
+ROUNDS = 3
+
+
+def run_config(run: Path, dealt: Path, settings: Settings = DEFAULTS) -> RunConfig:
+    """A run of `ROUNDS` rounds that starts with all nodes there; nodes and server have no suite, only folders."""
+    return parse_config(
+        {
+            **TINY,
+            "anchors": str(dealt / "anchors"),
+            "rounds": ROUNDS,
+            "min-nodes": len(ONE_EACH),
+            "round-timeout": 200.0,
+            "resume": True,
+            "run-folder": str(run),
+            **settings,
+        }
+    )
+
+
+def node_configs(dealt: Path) -> dict[str, dict[str, str]]:
+    """Node config by name."""
+    return {name: {"data": str(dealt / name)} for name in ONE_EACH}
+
+
+def federation(folder: Path, dealt: Path) -> LocalFederation:
+    """SuperLink, executors and a node for each of `ONE_EACH`."""
+    return LocalFederation(folder, node_configs(dealt))
