@@ -10,7 +10,7 @@ SETUP  := $(VENV)/.setup
 DEV    := $(VENV)/.dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev demo test lint types format bench proto clean
+.PHONY: help setup dev demo test lint types format bench soak proto clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ format: $(DEV) ## rewrite the code in its style
 
 bench: $(SETUP) ## run the comparison that is not run yet, on the data packs in DATA=DIR (hours)
 	$(BIN)/python -m benchmarks --data "$(or $(DATA),$(CONCORD_DATA),$(error name the folder of the data packs: make bench DATA=DIR))"
+
+soak: $(SETUP) ## kill parts of a real federation while it trains, and count what was lost (half an hour)
+	$(BIN)/python -m benchmarks.soak
 
 proto: $(DEV) ## generate concord/wire/v1 from proto/
 	PATH="$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -I proto/concord \

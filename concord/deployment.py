@@ -98,6 +98,14 @@ class SuperLink:
             return None
         return parse_status(answer.stdout)
 
+    def unfinished(self) -> list[str]:
+        """Ids of the runs that the SuperLink has not seen the end of, oldest first."""
+        try:
+            runs = json.loads(self._flwr("ls", CONNECTION, "--format", "json").stdout)["runs"]
+        except (ValueError, KeyError):
+            return []
+        return [str(run["run-id"]) for run in reversed(runs) if not str(run["status"]).startswith("finished")]
+
     def log(self, run_id: str) -> str:
         """What the ServerApp wrote so far."""
         return self._flwr("log", run_id, CONNECTION, "--show").stdout.decode(errors="replace")
@@ -154,6 +162,12 @@ def follow(
             break
         config = config.model_copy(update={"resume": True})
     raise ConcordError("C404", said, "mend the cause; the same command goes on after the last finished round")
+
+
+def wait_for_others(superlink: SuperLink, on_wait: Callable[[], None] = lambda: None) -> None:
+    """Waits for runs that were submitted before: theirs are the nodes, and one may be the very run that is to go on."""
+    for run_id in superlink.unfinished():
+        _wait(superlink, run_id, on_wait)
 
 
 def _wait(superlink: SuperLink, run_id: str, on_wait: Callable[[], None]) -> tuple[str, str]:

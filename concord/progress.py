@@ -17,7 +17,7 @@ from rich.text import Text
 
 from concord.run_folder import RunFolder
 
-WAITING = "starting the simulation"
+WAITING = "starting"
 
 
 @dataclass(frozen=True)

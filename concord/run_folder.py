@@ -7,9 +7,12 @@ the report. Every line has a ``scope``: ``run`` (event, message), ``round``, ``m
 
 from __future__ import annotations
 
+import fcntl
 import json
 import math
 import os
+import time
+import weakref
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,7 @@ from concord.config import RunConfig
 from concord.errors import ConcordError
 
 Line = dict[str, Any]
+LOCK_SECONDS = 90.0
 
 
 class RunFolder:
@@ -57,6 +61,32 @@ class RunFolder:
             self.write_config(config)
         except OSError as error:
             raise ConcordError("C405", f"{self.path}: {error}", "choose a folder that you may write to") from error
+
+    def lock(self, patience: float = LOCK_SECONDS) -> None:
+        """Makes the folder if it is missing, and keeps other processes from writing a run into it while this one lives.
+
+        A run that Flower has given up may still have a process, which ends once it notices; so the lock is waited for.
+
+        Raises:
+            ConcordError: C405, when another process still holds it after `patience` seconds, or it cannot be written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            held = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise ConcordError("C405", f"{self.path}: {error}", "choose a folder that you may write to") from error
+        weakref.finalize(self, os.close, held)
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                fcntl.lockf(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                if time.monotonic() > deadline:
+                    hint = "wait for the other run to end, or choose another folder"
+                    raise ConcordError("C405", f"{self.path}: another process writes a run into it", hint) from error
+                time.sleep(0.2)
+            else:
+                return
 
     def write_config(self, config: RunConfig) -> None:
         atomic_write(self.config, json.dumps(config.flat(), indent=1) + "\n")

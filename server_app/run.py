@@ -132,6 +132,7 @@ def open_run(config: RunConfig, grid: Grid) -> Run:
         have = ", ".join(sorted(anchors.modalities))
         raise ConcordError("C103", f"adapter.rank-by-modality names {', '.join(sorted(unknown))}", f"choose from: {have}")
     folder = RunFolder(config.run_folder)
+    folder.lock()
     if config.resume:
         check_resumable(config, folder)
     folder.prepare(config)

@@ -12,7 +12,7 @@ from rich.console import Console
 from concord.commands.run import new_settings
 from concord.commands.tables import result_table
 from concord.config import RunConfig, Scalar, parse_config
-from concord.deployment import SuperLink, follow, public_keys
+from concord.deployment import SuperLink, follow, public_keys, wait_for_others
 from concord.flower import repository
 from concord.progress import Watch
 from concord.run_folder import RunFolder
@@ -45,7 +45,9 @@ def submit(
             if not quiet:
                 console.print(f"{config.method} on {address}: run folder {out}", soft_wrap=True, highlight=False)
             with nullcontext(lambda: None) if quiet else Watch(folder, console) as watch:
-                follow(superlink, repository(), config, watch)
+                wait_for_others(superlink, watch)
+                if not _is_done(folder, config):
+                    follow(superlink, repository(), config, watch)
     _show(folder, console)
 
 

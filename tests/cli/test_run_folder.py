@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -124,3 +126,25 @@ def test_truncation_drops_later_rounds_only(folder: RunFolder) -> None:
     rounds = [{"scope": "modality", "round": r, "accuracy": 0.1 * r} for r in (1, 2, 3)]
     started(folder, run, *rounds).truncate_metrics(after_round=2)
     assert folder.read_metrics() == [run, *rounds[:2]]
+
+
+HOLD = (
+    "import sys; from concord.run_folder import RunFolder as F; f = F(sys.argv[1]); f.lock(); print('held', flush=True); input()"
+)
+
+
+def test_only_one_process_writes_into_a_folder(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", HOLD, str(tmp_path / "run")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        with pytest.raises(ConcordError, match=r"C405 .*another process writes"):
+            RunFolder(tmp_path / "run").lock(patience=0.3)
+        other.kill()
+    RunFolder(tmp_path / "run").lock(patience=5)
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConcordError, match="C405"):
+        RunFolder(tmp_path / "file" / "run").lock()

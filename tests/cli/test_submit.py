@@ -16,7 +16,7 @@ from rich.console import Console
 from concord import deployment
 from concord.commands import submit as command
 from concord.config import RunConfig
-from concord.deployment import SuperLink, follow, public_keys
+from concord.deployment import SuperLink, follow, public_keys, wait_for_others
 from concord.errors import ConcordError
 from concord.flower import repository
 from concord.run_folder import RunFolder
@@ -37,7 +37,10 @@ plot = json.loads((here / "plot.json").read_text())
 if said[0] == "run":
     print(json.dumps({{"success": True, "run-id": str(runs + 1)}}))
 elif said[0] == "ls" and "--run-id" not in said:
-    sys.exit(0 if len(earlier) >= plot.get("silent", 0) else "failed to connect")
+    if len(earlier) < plot.get("silent", 0):
+        sys.exit("failed to connect")
+    known = [{{"run-id": str(i), "status": status}} for i, status in enumerate(plot.get("known", []), 1)]
+    print(json.dumps({{"success": True, "runs": known[::-1]}}))
 elif said[0] == "ls":
     status = plot["ends"][int(said[said.index("--run-id") + 1]) - 1]
     if status is None:
@@ -162,6 +165,12 @@ def test_a_run_that_failed_by_its_own_fault_is_not_tried_again(plot: Plot, super
     with pytest.raises(ConcordError, match=r"C404 .*C401 too few nodes"):
         follow(superlink, repository(), config(tmp_path), fail)
     assert len(calls(tmp_path, "run")) == 1
+
+
+def test_runs_that_were_submitted_before_are_waited_for(plot: Plot, superlink: SuperLink, tmp_path: Path) -> None:
+    plot(known=["finished:completed", "running", "pending"], ends=["", "finished:failed", "finished:completed"])
+    wait_for_others(superlink)
+    assert [said[said.index("--run-id") + 1] for said in calls(tmp_path, "ls") if "--run-id" in said] == ["2", "3"]
 
 
 def test_a_run_that_somebody_stopped_stays_stopped(plot: Plot, superlink: SuperLink, tmp_path: Path) -> None:

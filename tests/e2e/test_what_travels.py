@@ -11,7 +11,7 @@ from typing import Literal, get_args, get_origin
 import numpy as np
 import pytest
 import torch
-from annotated_types import Le
+from annotated_types import Gt, Le
 from flwr.app import Message
 from pydantic.fields import FieldInfo
 from safetensors.torch import load_file
@@ -208,7 +208,7 @@ def test_a_base_that_a_node_lost_is_asked_for_once_and_sent_again(tmp_path: Path
 
 
 def alternatives(section: type[Section], prefix: str) -> Iterator[tuple[str, Scalar]]:
-    """Of every key of a section all values that a switch has; of a number zero, or its upper limit."""
+    """Of every key of a section all values that a switch has; of a number its limit: zero, or close to it."""
     for name, field in section.model_fields.items():
         key = f"{prefix}.{field.alias or name}"
         if get_origin(field.annotation) is Literal:
@@ -216,11 +216,12 @@ def alternatives(section: type[Section], prefix: str) -> Iterator[tuple[str, Sca
         elif field.annotation is bool:
             yield key, not field.default
         elif field.annotation is float:
-            yield key, upper_limit(field)
+            yield key, limit_of(field)
 
 
-def upper_limit(field: FieldInfo) -> float:
-    return next((float(limit.le) for limit in field.metadata if isinstance(limit, Le)), 0.0)  # type: ignore[arg-type]
+def limit_of(field: FieldInfo) -> float:
+    upper = [float(limit.le) for limit in field.metadata if isinstance(limit, Le)]  # type: ignore[arg-type]
+    return upper[0] if upper else 1e-6 if any(isinstance(limit, Gt) for limit in field.metadata) else 0.0
 
 
 SWITCHES = [*alternatives(GeoLoraConfig, "geolora"), *alternatives(PrecisionConfig, "precision")]
