@@ -128,9 +128,14 @@ def test_truncation_drops_later_rounds_only(folder: RunFolder) -> None:
     assert folder.read_metrics() == [run, *rounds[:2]]
 
 
-HOLD = (
-    "import sys; from concord.run_folder import RunFolder as F; f = F(sys.argv[1]); f.lock(); print('held', flush=True); input()"
-)
+HOLD = """
+import sys
+from concord.run_folder import RunFolder
+folder = RunFolder(sys.argv[1])
+folder.lock()
+print("held", flush=True)
+input()
+"""
 
 
 def test_only_one_process_writes_into_a_folder(tmp_path: Path) -> None:
