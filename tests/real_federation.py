@@ -1,15 +1,16 @@
-"""A federation of real processes on suite `demo`, one node a modality, small enough for tests."""
+"""A federation of real processes on suite `demo`, two nodes, small enough for tests."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from tiny_run import DEFAULTS, ONE_EACH, TINY, Settings
+from tiny_run import DEFAULTS, TINY, Settings
 
 from benchmarks.federation import LocalFederation
 from concord.config import RunConfig, parse_config
 
-ROUNDS = 3
+NODES = ("image-forms-a", "word-west-europe")
+ROUNDS = 2
 
 
 def run_config(run: Path, dealt: Path, settings: Settings = DEFAULTS) -> RunConfig:
@@ -19,7 +20,7 @@ def run_config(run: Path, dealt: Path, settings: Settings = DEFAULTS) -> RunConf
             **TINY,
             "anchors": str(dealt / "anchors"),
             "rounds": ROUNDS,
-            "min-nodes": len(ONE_EACH),
+            "min-nodes": len(NODES),
             "round-timeout": 200.0,
             "resume": True,
             "run-folder": str(run),
@@ -30,9 +31,9 @@ def run_config(run: Path, dealt: Path, settings: Settings = DEFAULTS) -> RunConf
 
 def node_configs(dealt: Path) -> dict[str, dict[str, str]]:
     """Node config by name."""
-    return {name: {"data": str(dealt / name)} for name in ONE_EACH}
+    return {name: {"data": str(dealt / name)} for name in NODES}
 
 
 def federation(folder: Path, dealt: Path) -> LocalFederation:
-    """SuperLink, executors and a node for each of `ONE_EACH`."""
+    """SuperLink, executors and a node for each of `NODES`."""
     return LocalFederation(folder, node_configs(dealt))

@@ -1,0 +1,135 @@
+"""`docker compose up` from this folder: a federation in containers trains, is taken down, and goes on where it was."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_run import lines
+
+from benchmarks.federation import wait_until
+from server_app.results import load_result
+
+ROOT = Path(__file__).parents[2]
+PROJECT = "concord-test"
+ROUNDS = 3
+UP_SECONDS, RUN_SECONDS = 1500, 900
+STRANGER = (
+    "concord keys node /tmp/keys --ca-certificate /public/ca.crt && exec flower-supernode --superlink superlink:9092 "
+    "--root-certificates /public/ca.crt --auth-supernode-private-key /tmp/keys/node.key --isolation process "
+    "--clientappio-api-address 127.0.0.1:9094"
+)
+
+
+def engine() -> bool:
+    return (
+        shutil.which("docker") is not None and not subprocess.run(["docker", "info"], capture_output=True, check=False).returncode
+    )
+
+
+pytestmark = [
+    pytest.mark.skipif(not engine(), reason="no Docker engine answers"),
+    pytest.mark.timeout(UP_SECONDS + 2 * RUN_SECONDS),
+]
+
+
+class Compose:
+    """The compose file of this repository as a project of its own."""
+
+    def __init__(self, runs: Path) -> None:
+        self.run = runs / "federation"
+        self.env = {**os.environ, "CONCORD_RUNS": str(runs), "CONCORD_ROUNDS": str(ROUNDS), "CONCORD_FLEET": "127.0.0.1:0"}
+
+    def __call__(self, *arguments: str) -> str:
+        command = ["docker", "compose", "--project-name", PROJECT, "--file", str(ROOT / "docker-compose.yml"), *arguments]
+        done = subprocess.run(command, env=self.env, capture_output=True, text=True, timeout=UP_SECONDS, check=False)
+        assert not done.returncode, f"{' '.join(arguments)}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        return done.stdout
+
+    def containers(self) -> dict[str, dict[str, Any]]:
+        """What the engine says of every container, by service."""
+        ids = self("ps", "--all", "--quiet").split()
+        told = subprocess.run(["docker", "inspect", *ids], capture_output=True, text=True, check=True).stdout
+        return {one["Config"]["Labels"]["com.docker.compose.service"]: one for one in json.loads(told)}
+
+
+@pytest.fixture(scope="module")
+def compose(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
+    """A project that was taken down in the middle of its run and is up again; its run is done."""
+    project = Compose(tmp_path_factory.mktemp("runs"))
+    try:
+        project("up", "--detach", "--build")
+        assert wait_until(lambda: bool(lines(project.run, "round")), RUN_SECONDS), project("logs", "--tail", "30")
+        project("down")
+        project("up", "--detach")
+        assert wait_until(lambda: project.containers()["submit"]["State"]["Status"] == "exited", RUN_SECONDS, pause=2)
+        yield project
+    finally:
+        project("down", "--volumes")
+
+
+def test_the_run_went_on_where_it_was_and_left_its_folder(compose: Compose) -> None:
+    assert compose.containers()["submit"]["State"]["ExitCode"] == 0, compose("logs", "submit")
+    result = load_result(compose.run)
+    assert [line["round"] for line in lines(compose.run, "round")] == list(range(1, ROUNDS + 2))
+    assert [line["replies"] for line in lines(compose.run, "round")] == [3] * (ROUNDS + 1)
+    assert result.accuracy["random"].keys() == {"image", "tone", "word"}
+    events = [(line["event"], line["message"]) for line in lines(compose.run, "run")]
+    assert events[0] == ("started", "")
+    assert events[-1] == ("finished", "")
+    assert any(message.startswith("resumed after round") for _, message in events)
+    assert (compose.run / "report.html").exists()
+    assert (compose.run / "model").is_dir()
+
+
+def test_containers_have_no_more_rights_than_they_need(compose: Compose) -> None:
+    for service, container in compose.containers().items():
+        host = container["HostConfig"]
+        assert host["ReadonlyRootfs"], service
+        assert host["CapDrop"] == ["ALL"], service
+        assert "no-new-privileges:true" in host["SecurityOpt"], service
+        if service == "runs-folder":
+            assert container["HostConfig"]["NetworkMode"] == "none"
+        else:
+            assert container["Config"]["User"] == "concord", service
+        assert "FLWR_TELEMETRY_ENABLED=0" in container["Config"]["Env"], service
+
+
+def test_only_the_fleet_endpoint_is_published_and_nodes_share_no_network(compose: Compose) -> None:
+    containers = compose.containers()
+    published = {
+        (service, port, binding["HostIp"])
+        for service, container in containers.items()
+        for port, bindings in (container["NetworkSettings"]["Ports"] or {}).items()
+        for binding in bindings or []
+    }
+    assert published == {("superlink", "9092/tcp", "127.0.0.1")}
+    networks = {service: set(container["NetworkSettings"]["Networks"]) for service, container in containers.items()}
+    assert not networks["clientapp-image"] & networks["clientapp-word"]
+    assert not networks["clientapp-image"] & networks["superlink"]
+    assert networks["supernode-image"] & networks["superlink"] == {f"{PROJECT}_fleet"}
+    outside = {service for service, names in networks.items() if f"{PROJECT}_outside" in names}
+    assert outside == {"superlink"}
+
+
+def test_a_node_that_is_not_registered_is_refused(compose: Compose) -> None:
+    command = ["docker", "run", "--rm", "--network", f"{PROJECT}_fleet", "--volume", f"{PROJECT}_public:/public:ro"]
+    stranger = [*command, "concord-app:0.1.0", "sh", "-c", STRANGER]
+    done = subprocess.run(stranger, capture_output=True, text=True, timeout=180, check=False)
+    assert done.returncode
+    assert "Failed to activate SuperNode" in done.stdout + done.stderr
+
+
+def test_up_again_after_the_end_only_shows_the_figures(compose: Compose) -> None:
+    before = (compose.run / "result.json").read_bytes()
+    compose("up", "--detach")
+    assert wait_until(lambda: compose.containers()["submit"]["State"]["Status"] == "exited", RUN_SECONDS, pause=2)
+    assert compose.containers()["submit"]["State"]["ExitCode"] == 0
+    assert "accuracy" in compose("logs", "submit")
+    assert (compose.run / "result.json").read_bytes() == before
