@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -28,7 +29,8 @@ def main(grid: Grid, context: Context) -> None:
         open_run(config, grid).rounds()
     except Exception as error:
         if not _is_of_another_run(error) and Path(config.run_folder).is_dir():
-            RunFolder(config.run_folder).append_metrics({"scope": "run", "event": "failed", "message": str(error)})
+            with suppress(OSError):  # the disk may be full
+                RunFolder(config.run_folder).append_metrics({"scope": "run", "event": "failed", "message": str(error)})
         raise
 
 

@@ -54,7 +54,18 @@ class Run:
         return adapted_layers(self.config, self.strategy.state.base or None)
 
     def rounds(self) -> Result:
-        """Does all rounds that are not done yet and the final evaluation; writes result, report and model."""
+        """Does all rounds that are not done yet and the final evaluation; writes result, report and model.
+
+        Raises:
+            ConcordError: C401 for too few nodes, C406 when the disk is full; the last checkpoint stays whole.
+        """
+        try:
+            return self._rounds()
+        except OSError as error:
+            hint = "free space; the last checkpoint is whole, and the same run goes on with `--resume` or `concord submit`"
+            raise ConcordError("C406", f"{self.folder.path}: {error}", hint) from error
+
+    def _rounds(self) -> Result:
         self.wait_for_nodes()
         for round_ in range(self.strategy.state.round_ + 1, self.config.rounds + 1):
             self.train_round(round_)
