@@ -171,14 +171,15 @@ def ablation_table(results: Results) -> str:
     """Each ingredient left out or replaced; differences are paired by seed with the full method."""
     full = Row("geolora", "geolora")
     figures: list[Figure] = [accuracy("speech", "random"), mean_accuracy, retrieval("pooled"), retrieval("anchor-coordinates")]
-    rows = [["full method", *(cell(seed_values(results, full, ABLATION_SCENARIO, f)) for f in figures), ""]]
+    whole = [seed_values(results, full, ABLATION_SCENARIO, f) for f in figures]
+    rows = [["full method", str(len(whole[0])), *map(cell, whole), ""]]
     for row in ABLATIONS:
         values = [seed_values(results, row, ABLATION_SCENARIO, f) for f in figures]
-        reference = seed_values(results, full, ABLATION_SCENARIO, figures[0])[: len(values[0])]
-        change = difference(values[0], reference) if len(values[0]) > 1 else "–"
-        rows.append([row.name, *(cell(v) for v in values), change])
+        change = difference(values[0], whole[0][: len(values[0])]) if len(values[0]) > 1 else "–"
+        rows.append([row.name, str(len(values[0])), *map(cell, values), change])
     return table(
-        ["variant", "speech accuracy", "mean accuracy", "P@10 pooled", "P@10 anchor coord.", "speech, change from full"], rows
+        ["variant", "seeds", "speech accuracy", "mean accuracy", "P@10 pooled", "P@10 anchor coord.", "speech, change from full"],
+        rows,
     )
 
 

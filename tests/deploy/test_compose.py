@@ -34,6 +34,7 @@ def engine() -> bool:
 
 
 pytestmark = [
+    pytest.mark.process,
     pytest.mark.skipif(not engine(), reason="no Docker engine answers"),
     pytest.mark.timeout(UP_SECONDS + 2 * RUN_SECONDS),
 ]

@@ -18,6 +18,8 @@ from concord.deployment import follow
 from concord.flower import repository
 from server_app.results import Result, load_result
 
+pytestmark = pytest.mark.process
+
 TOLERANCE = 0.02  # of an accuracy: the server's trunk is warmed up with another number of threads
 STRANGER, OLD, FOREIGN = "stranger", "old-version", "foreign-anchors"
 FIRST, SECOND = NODES

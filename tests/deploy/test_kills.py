@@ -29,6 +29,8 @@ from concord.flower import repository
 from server_app.results import Result, load_result
 
 VICTIM = NODES[1]
+pytestmark = pytest.mark.process
+
 TOLERANCE = 0.02  # of an accuracy: the server's trunk is warmed up with another number of threads
 KILLED_IN = 2
 
