@@ -8,12 +8,14 @@ after its last finished round (the server finds the checkpoint in the run folder
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from concord.config import RunConfig, Scalar
 from concord.errors import ConcordError
@@ -36,6 +38,20 @@ CALL_SECONDS = 60.0
 ATTEMPTS = 20
 PATIENCE_SECONDS = 600.0  # a SuperLink may be away for so long
 ALREADY = "already in use"  # what Flower says of a public key that is registered
+UNKNOWN_RUN = "Run ID not found"
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_FRAME = " │╭╮╰╯─\t"
+_ECHO = ("Using SuperLink:", "Displaying information")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the ``flwr`` command answered: whether it did what it was asked, its JSON, and its last words."""
+
+    success: bool
+    told: Mapping[str, Any]
+    said: str
 
 
 @dataclass(frozen=True)
@@ -62,57 +78,54 @@ class SuperLink:
             tls = {"root-certificates": str(self.root_certificates.resolve())}
         write_connection(self.home, CONNECTION, {"address": self.address, **tls})
         deadline = time.monotonic() + patience
-        while (answer := self._flwr("ls", CONNECTION, "--format", "json")).returncode:
+        while not (answer := self._ask("ls", CONNECTION)).success:
             if time.monotonic() > deadline:
                 raise self._silent(answer)
             time.sleep(POLL_SECONDS)
 
     def register(self, public_key: Path) -> bool:
-        """Lets the node with this key in; False, if it was registered before.
+        """Lets the node with this key in; False, if it was registered before (also one that was revoked since).
 
         Raises:
             ConcordError: C603 when the SuperLink refuses the key.
         """
-        answer = self._flwr("supernode", "register", str(public_key), CONNECTION, "--format", "json")
-        if not answer.returncode:
+        answer = self._ask("supernode", "register", str(public_key), CONNECTION)
+        if answer.success:
             return True
-        said = _said(answer)
-        if ALREADY in said:
+        if ALREADY in answer.said:
             return False
-        raise ConcordError("C603", f"{public_key}: {said}", "send the node.pub that `concord keys node` made, unchanged")
+        raise ConcordError("C603", f"{public_key}: {answer.said}", "send the node.pub that `concord keys node` made, unchanged")
 
     def submit(self, app_folder: Path, run_config: Mapping[str, Scalar]) -> str:
         """Hands over an app with a flat run config; the id of Flower's run. ConcordError C602 when it is not taken."""
         overrides = self.home / "run.toml"
         overrides.write_text(to_toml(run_config))
-        answer = self._flwr("run", str(app_folder), CONNECTION, "--run-config", str(overrides), "--format", "json")
-        try:
-            return str(json.loads(answer.stdout)["run-id"])
-        except (ValueError, KeyError) as error:
-            raise self._silent(answer) from error
+        answer = self._ask("run", str(app_folder), CONNECTION, "--run-config", str(overrides))
+        if not answer.success or "run-id" not in answer.told:
+            raise self._silent(answer)
+        return str(answer.told["run-id"])
 
     def status(self, run_id: str) -> tuple[str, str] | None:
         """Status and details of a run, empty for a run that it does not know; None when the SuperLink does not answer."""
-        answer = self._flwr("ls", CONNECTION, "--run-id", run_id, "--format", "json")
-        if answer.returncode and "not found" not in _said(answer).lower():
+        answer = self._ask("ls", CONNECTION, "--run-id", run_id)
+        if not answer.success and UNKNOWN_RUN not in answer.said:
             return None
-        return parse_status(answer.stdout)
+        return parse_status(answer.told)
 
     def unfinished(self) -> list[str]:
-        """Ids of the runs that the SuperLink has not seen the end of, oldest first."""
-        try:
-            runs = json.loads(self._flwr("ls", CONNECTION, "--format", "json").stdout)["runs"]
-        except (ValueError, KeyError):
-            return []
+        """Ids of the runs that the SuperLink has not seen the end of, oldest first; ConcordError C602 if it is silent."""
+        answer = self._ask("ls", CONNECTION)
+        if not answer.success:
+            raise self._silent(answer)
+        runs = answer.told.get("runs", [])
         return [str(run["run-id"]) for run in reversed(runs) if not str(run["status"]).startswith("finished")]
 
     def log(self, run_id: str) -> str:
         """What the ServerApp wrote so far."""
         return self._flwr("log", run_id, CONNECTION, "--show").stdout.decode(errors="replace")
 
-    def stop(self, run_id: str) -> None:
-        """Ends a run."""
-        self._flwr("stop", run_id, CONNECTION)
+    def _ask(self, *arguments: str) -> Answer:
+        return read_answer(self._flwr(*arguments, "--format", "json"))
 
     def _flwr(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         command = [str(SCRIPTS / "flwr"), *arguments]
@@ -121,9 +134,9 @@ class SuperLink:
         except subprocess.TimeoutExpired as late:
             return subprocess.CompletedProcess(command, 1, late.stdout or b"", b"no answer within %d s" % CALL_SECONDS)
 
-    def _silent(self, answer: subprocess.CompletedProcess[bytes]) -> ConcordError:
+    def _silent(self, answer: Answer) -> ConcordError:
         hint = "check address, port 9093 and --ca-certificate; the certificate must name the host by which it is called"
-        return ConcordError("C602", f"{self.address}: {_said(answer)}", hint)
+        return ConcordError("C602", f"{self.address}: {answer.said}", hint)
 
 
 def follow(
@@ -186,13 +199,15 @@ def _wait(superlink: SuperLink, run_id: str, on_wait: Callable[[], None]) -> tup
         time.sleep(POLL_SECONDS)
 
 
-def _said(answer: subprocess.CompletedProcess[bytes]) -> str:
-    """The last words of a command, without decoration."""
-    text = (answer.stderr + b"\n" + answer.stdout).decode(errors="replace")
-    with suppress(ValueError, KeyError, TypeError):
-        text = str(json.loads(answer.stdout)["error-message"])
-    words = [line.strip(" │╭╮╰╯─\t") for line in text.splitlines()]
-    return " ".join(word for word in words if word)[-400:] or f"exit status {answer.returncode}"
+def read_answer(done: subprocess.CompletedProcess[bytes]) -> Answer:
+    """What a command with ``--format json`` answered: it exits with 0 on most errors, and tells them in its JSON."""
+    told: dict[str, Any] = {}
+    with suppress(ValueError):
+        told = dict(json.loads(done.stdout))
+    text = str(told.get("error-message") or (done.stderr + b"\n" + done.stdout).decode(errors="replace"))
+    words = [line.strip(_FRAME) for line in _COLOUR.sub("", text).splitlines()]
+    said = " ".join(word for word in words if word and not word.startswith(_ECHO))[-400:]
+    return Answer(not done.returncode and bool(told.get("success")), told, said or f"exit status {done.returncode}")
 
 
 def public_keys(paths: Sequence[Path]) -> list[Path]:

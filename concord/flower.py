@@ -13,6 +13,7 @@ import sysconfig
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import concord
 from concord.config import Scalar
@@ -73,13 +74,10 @@ def write_connection(home: Path, name: str, settings: Mapping[str, Scalar]) -> N
     (home / "config.toml").write_text(f"[superlink.{name}]\n{to_toml(settings)}")
 
 
-def parse_status(listing: bytes) -> tuple[str, str]:
+def parse_status(listing: Mapping[str, Any]) -> tuple[str, str]:
     """Status and details of the only run in the answer of ``flwr ls --format json``; empty when there is none."""
-    try:
-        run = json.loads(listing)["runs"][0]
-    except (ValueError, KeyError, IndexError):
-        return "", ""
-    return str(run["status"]), str(run.get("status-details", ""))
+    runs = listing.get("runs") or [{}]
+    return str(runs[0].get("status", "")), str(runs[0].get("status-details", ""))
 
 
 def told_failures(folder: RunFolder) -> list[str]:

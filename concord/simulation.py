@@ -6,6 +6,7 @@ called first.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import socket
@@ -144,7 +145,10 @@ def _status(processes: Family, home: Path) -> tuple[str, str]:
     listing = home / "listing.json"
     with listing.open("wb") as log:
         processes.start(SCRIPTS / "flwr", "ls", CONNECTION, "--format", "json", log=log).wait()
-    return parse_status(listing.read_bytes())
+    try:
+        return parse_status(json.loads(listing.read_bytes()))
+    except ValueError:
+        return "", ""
 
 
 def _rounds(folder: RunFolder) -> int:

@@ -34,22 +34,30 @@ if said[0] == "run":
 with calls.open("a") as file:
     file.write(json.dumps(said) + "\\n")
 plot = json.loads((here / "plot.json").read_text())
+
+
+def fail(why):  # as Flower 1.34 does: exit status 0
+    print(json.dumps({{"success": False, "error-message": f"Using SuperLink: federation (superlink:9093)\\n\\x1b[31m{{why}}"}}))
+    sys.exit(0)
+
+
 if said[0] == "run":
     print(json.dumps({{"success": True, "run-id": str(runs + 1)}}))
 elif said[0] == "ls" and "--run-id" not in said:
     if len(earlier) < plot.get("silent", 0):
-        sys.exit("failed to connect")
+        fail("Connection to the SuperLink is unavailable.")
     known = [{{"run-id": str(i), "status": status}} for i, status in enumerate(plot.get("known", []), 1)]
     print(json.dumps({{"success": True, "runs": known[::-1]}}))
 elif said[0] == "ls":
     status = plot["ends"][int(said[said.index("--run-id") + 1]) - 1]
     if status is None:
-        sys.exit("failed to connect")
-    print(json.dumps({{"success": True, "runs": [{{"status": status, "status-details": "because"}}] if status else []}}))
+        fail("Connection to the SuperLink is unavailable.")
+    if not status:
+        fail("[code: 16] Run ID not found.")
+    print(json.dumps({{"success": True, "runs": [{{"status": status, "status-details": "because"}}]}}))
 elif said[0] == "supernode":
     if plot.get("refuses"):
-        print(json.dumps({{"success": False, "error-message": plot["refuses"]}}))
-        sys.exit(1)
+        fail(plot["refuses"])
     print(json.dumps({{"success": True, "node-id": 1}}))
 elif said[0] == "log":
     print("INFO: last words")
@@ -100,7 +108,7 @@ def test_a_superlink_that_starts_late_is_waited_for(plot: Plot, superlink: Super
 
 def test_a_silent_superlink_is_told_with_its_address(plot: Plot, superlink: SuperLink) -> None:
     plot(silent=10**6)
-    with pytest.raises(ConcordError, match=r"C602 .*superlink:9093: failed to connect"):
+    with pytest.raises(ConcordError, match=r"C602 .*superlink:9093: Connection to the SuperLink is unavailable"):
         superlink.connect(patience=0)
 
 
@@ -114,7 +122,7 @@ def test_a_missing_certificate_is_told_before_anything_is_asked(plot: Plot, tmp_
 def test_keys_are_registered_once_and_bad_ones_are_told(plot: Plot, superlink: SuperLink, tmp_path: Path) -> None:
     plot()
     assert superlink.register(tmp_path / "node.pub")
-    plot(refuses="Public key already in use.")
+    plot(refuses="[code: 23] Public key already in use.")
     assert not superlink.register(tmp_path / "node.pub")
     plot(refuses="not a key")
     with pytest.raises(ConcordError, match=r"C603 .*node\.pub: not a key"):
