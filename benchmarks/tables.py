@@ -58,10 +58,10 @@ def whole_page(results: Results) -> str:
             parts += [f"### Accuracy, split `{split}`", accuracy_table(results, scenario, split)]
         for space in SPACES:
             parts += [
-                f"### Cross-modal retrieval, {space}, split `random`: P@10 / mAP, mean over the seeds",
+                f"### Cross-modal retrieval, {space}, split `random`: P@10 / mAP",
                 pair_table(results, scenario, space),
             ]
-        parts += ["### CKA between modalities (biased), mean over the seeds", cka_table(results, scenario)]
+        parts += ["### CKA between modalities (biased)", cka_table(results, scenario)]
         parts += ["### Cost", cost_table(results, scenario)]
     parts += [f"## Ablations of `geolora`, scenario `{ABLATION_SCENARIO}`", ablation_table(results)]
     parts += ["## Aims", aims_table(results)]
@@ -134,7 +134,7 @@ def pair_table(results: Results, scenario: str, space: str) -> str:
         cells = []
         for row in METHOD_ROWS:
             both = [seed_values(results, row, scenario, pair_figure(space, pair, kind)) for kind in ("precision-at-10", "map")]
-            cells.append(" / ".join(f"{mean(v):.3f}" if v else "–" for v in both))
+            cells.append(" / ".join(map(cell, both)))
         rows.append([pair, *cells])
     return table(["query->gallery", *(row.name for row in METHOD_ROWS)], rows)
 
@@ -145,7 +145,7 @@ def cka_table(results: Results, scenario: str) -> str:
     rows = []
     for pair in pairs:
         values = [seed_values(results, row, scenario, lambda figures, pair=pair: figures["cka"][pair]) for row in METHOD_ROWS]  # type: ignore[misc]
-        rows.append([pair, *(f"{mean(v):.3f}" if v else "–" for v in values)])
+        rows.append([pair, *map(cell, values)])
     return table(["pair", *(row.name for row in METHOD_ROWS)], rows)
 
 
