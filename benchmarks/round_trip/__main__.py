@@ -18,6 +18,12 @@ from benchmarks.round_trip.timing import run_app
 
 APP = Path(__file__).parent / "app"
 NODE = "node"
+HEADING = """# Round trips
+
+Made by `python -m benchmarks.round_trip --repeats {repeats}`: one node, real Flower processes on one machine with TLS, node
+keys, process isolation and durable state; everything in one run, in turns.
+
+"""
 
 
 def main() -> None:
@@ -32,7 +38,7 @@ def main() -> None:
         text = tables(json.loads(out.read_text()))
     print(text)
     if options.markdown:
-        options.markdown.write_text(text + "\n")
+        options.markdown.write_text(HEADING.format(repeats=options.repeats) + text + "\n")
 
 
 def tables(times: dict[str, Any]) -> str:
