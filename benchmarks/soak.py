@@ -107,10 +107,7 @@ def _strike(
         else:
             federation.kill({"SuperNode": supernode(node), "ServerApp executor": SERVER_EXECUTOR, "SuperLink": SUPERLINK}[kind])
         done[kind] += 1
-        print(
-            f"{done.total()}/{kills} round {_rounds(folder) + 1}: killed {kind} {node if kind.endswith('Node') else ''}",
-            flush=True,
-        )
+        print(f"{done.total()}/{kills} round {_rounds(folder) + 1}: killed the {kind}", flush=True)
         damaged += _damage(folder)
 
 
