@@ -7,7 +7,6 @@ tests of deployment, the soak and the benchmark of round trips.
 from __future__ import annotations
 
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,12 +21,12 @@ import psutil  # type: ignore[import-untyped,unused-ignore]
 from concord import keys
 from concord.deployment import SuperLink
 from concord.flower import SCRIPTS, environment
-from concord.processes import Family, family
+from concord.processes import Family, family, free_port
 
 RESTART_SECONDS = 1.0
 STOP_SECONDS = 10.0
 SUPERLINK, SERVER_EXECUTOR = "superlink", "serverapp-executor"
-HOSTS = ("localhost", "127.0.0.1")
+PARTS = ("ClientApp", "SuperNode", "ServerApp executor", "SuperLink")  # that a run survives the death of
 
 
 def supernode(node: str) -> str:
@@ -59,7 +58,7 @@ class LocalFederation:
     ) -> None:
         self.folder, self.nodes = folder, dict(nodes)
         self._register = list(nodes) if register is None else list(register)
-        self._ports = {role: _free_port() for role in ("control", "fleet", "runtime", *nodes)}
+        self._ports = {role: free_port() for role in ("control", "fleet", "runtime", *nodes)}
         self._commands: dict[str, tuple[str, ...]] = {}
         self._env = env
         self._running: dict[str, Popen[bytes]] = {}
@@ -76,7 +75,7 @@ class LocalFederation:
         """The Control API."""
         home = self.folder / "client"
         home.mkdir(exist_ok=True)
-        return SuperLink(f"127.0.0.1:{self._ports['control']}", self.folder / "keys" / "superlink" / "ca.crt", home)
+        return SuperLink(f"127.0.0.1:{self._ports['control']}", self.folder / "keys" / "superlink" / keys.CA_CERTIFICATE, home)
 
     def __enter__(self) -> Self:
         self._processes: Family = self._family.__enter__()
@@ -103,7 +102,7 @@ class LocalFederation:
 
     def add_node(self, node: str, config: Mapping[str, str]) -> None:
         """Starts a node; its key must be made and registered."""
-        port = self._ports.setdefault(node, _free_port())
+        port = self._ports.setdefault(node, free_port())
         self._commands[supernode(node)] = self._supernode_command(node, port, config)
         self._commands[client_executor(node)] = self._executor_command("clientapp", port, node, keys.LINK_CERTIFICATE)
         self.start(supernode(node))
@@ -111,7 +110,7 @@ class LocalFederation:
 
     def make_node_keys(self, node: str) -> Path:
         """Makes a node's keys; the path of its public key."""
-        keys.make_node(self.folder / "keys" / node, self.folder / "keys" / "ca" / keys.CA_CERTIFICATE, HOSTS)
+        keys.make_node(self.folder / "keys" / node, self.folder / "keys" / "ca" / keys.CA_CERTIFICATE)
         return self.folder / "keys" / node / keys.NODE_PUBLIC_KEY
 
     def start(self, role: str) -> None:
@@ -123,13 +122,13 @@ class LocalFederation:
     def kill(self, role: str) -> None:
         """SIGKILL; what it was running goes with it, as with a container. It is started again."""
         with self._lock:
-            _end([self._running[role]], signal.SIGKILL)
+            _end(self._running[role], signal.SIGKILL)
 
     def hold(self, role: str) -> None:
         """Stops a role politely, until `start`."""
         with self._lock:
             self._held.add(role)
-            _end([self._running[role]], signal.SIGTERM)
+            _end(self._running[role], signal.SIGTERM)
 
     def kill_app(self, role: str) -> bool:
         """SIGKILL to the app that an executor runs now, and not to the executor; whether there was one."""
@@ -138,6 +137,13 @@ class LocalFederation:
             with suppress(psutil.NoSuchProcess):
                 child.kill()
         return bool(children)
+
+    def kill_part(self, part: str, node: str, patience: float) -> bool:
+        """SIGKILL to one of `PARTS`; false, if no ClientApp ran on `node` within `patience` seconds."""
+        if part == "ClientApp":
+            return wait_until(lambda: self.kill_app(client_executor(node)), patience, pause=0.02)
+        self.kill({"SuperNode": supernode(node), "ServerApp executor": SERVER_EXECUTOR, "SuperLink": SUPERLINK}[part])
+        return True
 
     def signal_node(self, node: str, number: signal.Signals) -> None:
         """Sends a signal to all processes of a node: SIGSTOP makes it a straggler, SIGCONT wakes it."""
@@ -170,7 +176,7 @@ class LocalFederation:
     def _make_keys(self) -> None:
         folder = self.folder / "keys"
         keys.make_authority(folder / "ca")
-        keys.make_server(folder / "superlink", folder / "ca", HOSTS)
+        keys.make_server(folder / "superlink", folder / "ca", keys.LOCAL_HOSTS)
         for node in self.nodes:
             self.make_node_keys(node)
 
@@ -213,18 +219,17 @@ class LocalFederation:
         )
 
 
-def _end(processes: Sequence[Popen[bytes]], number: signal.Signals) -> None:
-    """Ends processes and all below them."""
-    for process in processes:
-        members = [*_descendants(process), psutil.Process(process.pid)] if process.poll() is None else []
-        for member in members:
-            with suppress(psutil.NoSuchProcess):
-                member.send_signal(number)
-        _, left = psutil.wait_procs(members, timeout=STOP_SECONDS)
-        for member in left:
-            with suppress(psutil.NoSuchProcess):
-                member.kill()
-        process.wait()
+def _end(process: Popen[bytes], number: signal.Signals) -> None:
+    """Ends a process and all below it."""
+    members = [*_descendants(process), psutil.Process(process.pid)] if process.poll() is None else []
+    for member in members:
+        with suppress(psutil.NoSuchProcess):
+            member.send_signal(number)
+    _, left = psutil.wait_procs(members, timeout=STOP_SECONDS)
+    for member in left:
+        with suppress(psutil.NoSuchProcess):
+            member.kill()
+    process.wait()
 
 
 def _descendants(process: Popen[bytes]) -> list[psutil.Process]:
@@ -241,9 +246,3 @@ def wait_until(condition: Callable[[], bool], seconds: float, pause: float = 0.1
             return True
         time.sleep(pause)
     return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -17,19 +17,11 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 
+from rich.console import Console
 from safetensors import SafetensorError, safe_open
 
-from benchmarks.federation import (
-    SERVER_EXECUTOR,
-    SUPERLINK,
-    LocalFederation,
-    client_executor,
-    supernode,
-    wait_until,
-)
-from client_app.data.federation import build_federation
-from client_app.data.node_folder import Origin, save_node
-from concord.anchors import save_anchors
+from benchmarks.federation import PARTS, LocalFederation, wait_until
+from concord.commands.inspect import deal_data, write_anchors
 from concord.config import RunConfig, parse_config
 from concord.deployment import follow
 from concord.flower import repository
@@ -73,11 +65,9 @@ def soak(home: Path, kills: int, draw: random.Random) -> int:
 
 
 def _deal(home: Path, rounds: int) -> RunConfig:
-    federation = build_federation("demo", None, 0, "labelled")
-    for node in federation.nodes:
-        if node.name in NODES:
-            save_node(home / node.name, node, federation.anchors, Origin("demo", 0, "labelled"))
-    save_anchors(federation.anchors, home / "anchors")
+    quiet = Console(quiet=True)
+    deal_data(home, "demo", "labelled", None, 0, NODES, quiet)
+    write_anchors(home / "anchors", "demo", None, 0, quiet)
     return parse_config(
         {
             "anchors": str(home / "anchors"),
@@ -101,13 +91,11 @@ def _strike(
         if not wait_until(partial(_has_reached, folder, due), RECOVERY_SECONDS):
             return
         time.sleep(draw.uniform(0, LONGEST_PAUSE))
-        node, kind = draw.choice(NODES), draw.choice(("ClientApp", "SuperNode", "ServerApp executor", "SuperLink"))
-        if kind == "ClientApp":
-            wait_until(partial(federation.kill_app, client_executor(node)), RECOVERY_SECONDS, pause=0.02)
-        else:
-            federation.kill({"SuperNode": supernode(node), "ServerApp executor": SERVER_EXECUTOR, "SuperLink": SUPERLINK}[kind])
-        done[kind] += 1
-        print(f"{done.total()}/{kills} round {_rounds(folder) + 1}: killed the {kind}", flush=True)
+        part = draw.choice(PARTS)
+        if not federation.kill_part(part, draw.choice(NODES), RECOVERY_SECONDS):
+            return
+        done[part] += 1
+        print(f"{done.total()}/{kills} round {_rounds(folder) + 1}: killed the {part}", flush=True)
         damaged += _damage(folder)
 
 

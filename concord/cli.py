@@ -23,8 +23,21 @@ app.add_typer(data_app, name="data")
 keys_app = typer.Typer(no_args_is_help=True, help="Certificates and keys of a federation on real machines.")
 app.add_typer(keys_app, name="keys")
 
+Method = Annotated[str | None, typer.Option(help="a name of `concord methods`; default geolora")]
+Scenario = Annotated[str | None, typer.Option(help="labelled, unlabelled=<modality>, disjoint-labels, local-heads")]
+Seed = Annotated[int | None, typer.Option(help="seed of splits, initial weights and batches")]
+Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="any key of `concord config`")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="print only the end")]
 Suite = Annotated[str | None, typer.Option(help="a name of `concord data list`; default demo")]
 Data = Annotated[Path | None, typer.Option(help="folder with the data packs; suite demo needs none")]
+
+
+def _run_options(
+    method: str | None, suite: str | None, scenario: str | None, data: Path | None, seed: int | None
+) -> dict[str, str | int | None]:
+    """The options that are keys of the run configuration; None: not given."""
+    folder = None if data is None else str(data)
+    return {"method": method, "suite": suite, "scenario": scenario, "data": folder, "seed": seed}
 
 
 @app.callback()
@@ -34,15 +47,15 @@ def concord() -> None:
 
 @app.command()
 def run(
-    method: Annotated[str | None, typer.Option(help="a name of `concord methods`; default geolora")] = None,
+    method: Method = None,
     suite: Suite = None,
-    scenario: Annotated[str | None, typer.Option(help="labelled, unlabelled=<modality>, disjoint-labels, local-heads")] = None,
+    scenario: Scenario = None,
     data: Data = None,
-    seed: Annotated[int | None, typer.Option(help="seed of splits, initial weights and batches")] = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="any key of `concord config`")] = None,
+    seed: Seed = None,
+    settings: Settings = None,
     out: Annotated[Path | None, typer.Option(help="the run folder; default runs/<time>-<method>-<suite>-<seed>")] = None,
     resume: Annotated[Path | None, typer.Option(help="go on with the run in this folder; only --set rounds=N beside it")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="print only the end")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Trains in Flower's simulation on this machine, and prints the figures and where the report is.
 
@@ -51,13 +64,7 @@ def run(
     """
     from concord.commands import run as command
 
-    options = {
-        "method": method,
-        "suite": suite,
-        "scenario": scenario,
-        "data": None if data is None else str(data),
-        "seed": seed,
-    }
+    options = _run_options(method, suite, scenario, data, seed)
     if resume is None:
         command.start(options, settings or [], out, Console(), quiet=quiet)
         return
@@ -75,13 +82,13 @@ def submit(
     nodes: Annotated[
         list[Path] | None, typer.Option("--node", help="node.pub of a node to let in, or a folder of them; may be repeated")
     ] = None,
-    method: Annotated[str | None, typer.Option(help="a name of `concord methods`; default geolora")] = None,
+    method: Method = None,
     suite: Suite = None,
-    scenario: Annotated[str | None, typer.Option(help="labelled, unlabelled=<modality>, disjoint-labels, local-heads")] = None,
+    scenario: Scenario = None,
     data: Data = None,
-    seed: Annotated[int | None, typer.Option(help="seed of splits, initial weights and batches")] = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="any key of `concord config`")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="print only the end")] = False,
+    seed: Seed = None,
+    settings: Settings = None,
+    quiet: Quiet = False,
 ) -> None:
     """Trains on the nodes of a running SuperLink, and follows the run to its end.
 
@@ -91,13 +98,7 @@ def submit(
 
     if (ca_certificate is None) != insecure:
         raise ConcordError("C601", "neither or both of --ca-certificate and --insecure", "name the federation's ca.crt")
-    options = {
-        "method": method,
-        "suite": suite,
-        "scenario": scenario,
-        "data": None if data is None else str(data),
-        "seed": seed,
-    }
+    options = _run_options(method, suite, scenario, data, seed)
     command.submit(superlink, ca_certificate, nodes or [], options, settings or [], out.absolute(), Console(), quiet=quiet)
 
 
@@ -184,7 +185,7 @@ def keys_node(
     """Makes a node's keys, on the node's own machine; what is there is kept."""
     from concord.commands import keys
 
-    keys.node(folder, ca_certificate, host or ["localhost", "127.0.0.1"], Console())
+    keys.node(folder, ca_certificate, host, Console())
 
 
 @app.command()

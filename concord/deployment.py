@@ -8,7 +8,6 @@ after its last finished round (the server finds the checkpoint in the run folder
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +25,7 @@ from concord.flower import (
     environment,
     failure,
     parse_status,
+    plain,
     to_toml,
     told_failures,
     write_connection,
@@ -40,7 +40,6 @@ PATIENCE_SECONDS = 600.0  # a SuperLink may be away for so long
 ALREADY = "already in use"  # what Flower says of a public key that is registered
 UNKNOWN_RUN = "Run ID not found"
 
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _FRAME = " │╭╮╰╯─\t"
 _ECHO = ("Using SuperLink:", "Displaying information")
 
@@ -165,7 +164,7 @@ def follow(
     for _ in range(attempts):
         failures = len(told_failures(folder))
         run_id = superlink.submit(app_folder, config.flat())
-        status, details = _wait(superlink, run_id, on_wait)
+        status, details = wait_for_end(superlink, run_id, on_wait)
         on_wait()
         if status == COMPLETED:
             return
@@ -180,11 +179,15 @@ def follow(
 def wait_for_others(superlink: SuperLink, on_wait: Callable[[], None] = lambda: None) -> None:
     """Waits for runs that were submitted before: theirs are the nodes, and one may be the very run that is to go on."""
     for run_id in superlink.unfinished():
-        _wait(superlink, run_id, on_wait)
+        wait_for_end(superlink, run_id, on_wait)
 
 
-def _wait(superlink: SuperLink, run_id: str, on_wait: Callable[[], None]) -> tuple[str, str]:
-    """Status and details of a run that has ended; empty for one that the SuperLink has forgotten."""
+def wait_for_end(superlink: SuperLink, run_id: str, on_wait: Callable[[], None] = lambda: None) -> tuple[str, str]:
+    """Status and details of a run, once it has ended; empty for one that the SuperLink has forgotten.
+
+    Raises:
+        ConcordError: C602 when the SuperLink was away too long.
+    """
     heard = time.monotonic()
     while True:
         found = superlink.status(run_id)
@@ -205,7 +208,7 @@ def read_answer(done: subprocess.CompletedProcess[bytes]) -> Answer:
     with suppress(ValueError):
         told = dict(json.loads(done.stdout))
     text = str(told.get("error-message") or (done.stderr + b"\n" + done.stdout).decode(errors="replace"))
-    words = [line.strip(_FRAME) for line in _COLOUR.sub("", text).splitlines()]
+    words = [line.strip(_FRAME) for line in plain(text).splitlines()]
     said = " ".join(word for word in words if word and not word.startswith(_ECHO))[-400:]
     return Answer(not done.returncode and bool(told.get("success")), told, said or f"exit status {done.returncode}")
 

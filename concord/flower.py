@@ -95,9 +95,14 @@ def failure(status: str, details: str, log: str) -> str:
     return f"{details or status}\n{last_lines(log)}"
 
 
+def plain(text: str) -> str:
+    """Text of a terminal without its colours."""
+    return _COLOUR.sub("", text)
+
+
 def last_lines(log: str) -> str:
     """The end of the last traceback in a log, that of the cause where there is one; or of the log without any."""
-    text, *tracebacks = _COLOUR.sub("", log).split("Traceback (most recent call last):\n")
+    text, *tracebacks = plain(log).split("Traceback (most recent call last):\n")
     if tracebacks:
         text = tracebacks.pop()
         while tracebacks and tracebacks[-1].rstrip().endswith(_CAUSE):

@@ -18,7 +18,6 @@ between a SuperNode and its own ClientApp executor, which no other machine uses:
 from __future__ import annotations
 
 import ipaddress
-import os
 import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -30,6 +29,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from concord.errors import ConcordError
+from concord.run_folder import atomic_write
 
 AUTHORITY_DAYS = 3650
 SERVER_DAYS = 825  # more is refused by some TLS stacks
@@ -224,15 +224,8 @@ def _write_secret(path: Path, content: bytes) -> Path:
 
 
 def _write(path: Path, content: bytes, mode: int) -> Path:
-    """Writes atomically; a secret is never readable by others, not for a moment."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{os.getpid()}")
-        with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:  # noqa: PTH123 - needs a mode
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        atomic_write(path, content, mode)
     except OSError as error:
         raise ConcordError("C601", f"{path}: {error}", "choose a folder that you may write to") from error
     return path

@@ -120,12 +120,15 @@ class RunFolder:
         atomic_write(self.metrics, "".join(map(_to_json, kept)))
 
 
-def atomic_write(path: Path, content: bytes | str) -> None:
-    """Replaces the file at `path` (its folder is made if missing): after a crash it is the old one or the new one."""
+def atomic_write(path: Path, content: bytes | str, mode: int = 0o666) -> None:
+    """Replaces the file at `path` (its folder is made if missing): after a crash it is the old one or the new one.
+
+    It is created with `mode` (less the umask), so a secret is never readable by others, not for a moment.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with temporary.open("wb") as file:
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:  # noqa: PTH123 - needs a mode
             file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())

@@ -32,7 +32,7 @@ from concord.flower import (
     told_failures,
     write_connection,
 )
-from concord.processes import Family, family
+from concord.processes import Family, family, free_port
 from concord.run_folder import RunFolder
 
 CONNECTION = "sim"
@@ -116,7 +116,7 @@ def federation_config(nodes: int, cores: int, gpus: int = 0) -> dict[str, Scalar
 
 
 def _start_superlink(processes: Family, home: Path, folder: RunFolder, on_wait: Callable[[], None]) -> subprocess.Popen[bytes]:
-    port = _free_port()
+    port = free_port()
     write_connection(home, CONNECTION, {"address": f"127.0.0.1:{port}", "insecure": True})
     addresses = ("--control-api-address", f"127.0.0.1:{port}", "--serverappio-api-address", "127.0.0.1:0")
     with folder.superlink_log.open("ab") as log:
@@ -158,12 +158,6 @@ def _rounds(folder: RunFolder) -> int:
 def _after_failure(folder: RunFolder) -> str:
     again = f"mend the cause; `concord run --resume {folder.path}` goes on after the last finished round; "
     return f"{again if folder.checkpoint.exists() else ''}the whole log is {folder.log}"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _answers(port: int) -> bool:

@@ -9,12 +9,15 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from benchmarks.federation import LocalFederation
-from benchmarks.round_trip.timing import run_app
+from concord.config import Scalar
+from concord.deployment import SuperLink, wait_for_end
+from concord.flower import COMPLETED
 
 APP = Path(__file__).parent / "app"
 NODE = "node"
@@ -39,6 +42,14 @@ def main() -> None:
     print(text)
     if options.markdown:
         options.markdown.write_text(HEADING.format(repeats=options.repeats) + text + "\n")
+
+
+def run_app(superlink: SuperLink, app: Path, run_config: Mapping[str, Scalar]) -> None:
+    """Runs a Flower app that is not Concord to its end; RuntimeError with its log when it failed."""
+    run_id = superlink.submit(app, run_config)
+    status, details = wait_for_end(superlink, run_id)
+    if status != COMPLETED:
+        raise RuntimeError(f"{status} {details}\n{superlink.log(run_id)}")
 
 
 def tables(times: dict[str, Any]) -> str:

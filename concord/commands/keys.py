@@ -24,9 +24,9 @@ def server(folder: Path, ca: Path, hosts: Sequence[str], days: int, console: Con
     _tell(folder, keys.make_server(folder, ca, hosts, days, renew=renew), NEXT_SERVER, console)
 
 
-def node(folder: Path, ca_certificate: Path | None, hosts: Sequence[str], console: Console) -> None:
+def node(folder: Path, ca_certificate: Path | None, hosts: Sequence[str] | None, console: Console) -> None:
     """Makes a node's keys."""
-    _tell(folder, keys.make_node(folder, ca_certificate, hosts), NEXT_NODE, console)
+    _tell(folder, keys.make_node(folder, ca_certificate, hosts or keys.LOCAL_HOSTS), NEXT_NODE, console)
 
 
 def _tell(folder: Path, made: Sequence[Path], after: str, console: Console) -> None:

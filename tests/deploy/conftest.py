@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 from real_federation import NODES, run_config
+from rich.console import Console
 from tiny_run import NamedNodes
 
-from client_app.data.federation import build_federation
-from client_app.data.node_folder import Origin, save_node
-from concord.anchors import save_anchors
+from concord.commands.inspect import deal_data, write_anchors
 from server_app.results import Result
 from server_app.run import open_run
 
@@ -19,11 +18,9 @@ from server_app.run import open_run
 def dealt(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folders with the data of the nodes and the public anchors."""
     folder = tmp_path_factory.mktemp("dealt")
-    federation = build_federation("demo", None, 0, "labelled")
-    for node in federation.nodes:
-        if node.name in NODES:
-            save_node(folder / node.name, node, federation.anchors, Origin("demo", 0, "labelled"))
-    save_anchors(federation.anchors, folder / "anchors")
+    quiet = Console(quiet=True)
+    deal_data(folder, "demo", "labelled", None, 0, NODES, quiet)
+    write_anchors(folder / "anchors", "demo", None, 0, quiet)
     return folder
 
 

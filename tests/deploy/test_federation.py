@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from real_federation import NODES, ROUNDS, federation, node_configs, run_config
+from real_federation import NODES, ROUNDS, assert_same_accuracy, federation, node_configs, run_config
 from tiny_run import lines
 
 from benchmarks.federation import LocalFederation, client_executor, supernode, wait_until
@@ -20,7 +20,6 @@ from server_app.results import Result, load_result
 
 pytestmark = pytest.mark.process
 
-TOLERANCE = 0.02  # of an accuracy: the server's trunk is warmed up with another number of threads
 STRANGER, OLD, FOREIGN = "stranger", "old-version", "foreign-anchors"
 FIRST, SECOND = NODES
 DEADLINE = 45.0  # seconds of a round
@@ -67,9 +66,7 @@ def test_a_deployment_has_the_figures_of_a_simulation_and_strangers_are_refused(
         (SECOND, "other-version"),
     }
     assert replies(run)[:ROUNDS] == [len(NODES)] * ROUNDS
-    for split, by_modality in undisturbed.accuracy.items():
-        for modality, figure in by_modality.items():
-            assert result.accuracy[split][modality].accuracy == pytest.approx(figure.accuracy, abs=TOLERANCE)
+    assert_same_accuracy(result, undisturbed)
 
 
 def old_version(folder: Path) -> None:

@@ -7,35 +7,15 @@ from collections.abc import Sequence
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from random_matrices import everyone, examples, mask, normal, rotation, seeds
 from sklearn.metrics import log_loss
 from sklearn.metrics.pairwise import cosine_similarity
 from torch import Tensor
 
 from concord.functional.frame import frame, frame_cross_entropy, frame_distance
 from concord.functional.gram import consensus, gram
-
-examples = settings(max_examples=30, deadline=None, derandomize=True)
-seeds = st.integers(0, 2**31)
-
-
-def normal(*shape: int, seed: int) -> Tensor:
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-
-
-def rotation(dim: int, seed: int) -> Tensor:
-    return torch.linalg.qr(normal(dim, dim, seed=seed))[0]
-
-
-def mask(*present: int, of: int) -> Tensor:
-    mask_C = torch.zeros(of, dtype=torch.bool)
-    mask_C[list(present)] = True
-    return mask_C
-
-
-def everyone(concepts: int) -> Tensor:
-    return torch.ones(concepts, dtype=torch.bool)
 
 
 @examples

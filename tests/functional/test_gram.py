@@ -5,33 +5,13 @@ Shapes: N rows, C concepts, D width, P concepts present.
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from random_matrices import everyone, examples, mask, normal, rotation, seeds
 from sklearn.preprocessing import KernelCenterer
 from torch import Tensor
 
 from concord.functional.gram import Estimator, centre, cka, concept_means, consensus, gram
-
-examples = settings(max_examples=30, deadline=None, derandomize=True)
-seeds = st.integers(0, 2**31)
-
-
-def normal(*shape: int, seed: int) -> Tensor:
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-
-
-def rotation(dim: int, seed: int) -> Tensor:
-    return torch.linalg.qr(normal(dim, dim, seed=seed))[0]
-
-
-def mask(*present: int, of: int) -> Tensor:
-    mask_C = torch.zeros(of, dtype=torch.bool)
-    mask_C[list(present)] = True
-    return mask_C
-
-
-def everyone(concepts: int) -> Tensor:
-    return torch.ones(concepts, dtype=torch.bool)
 
 
 def hsic_1(k: Tensor, l: Tensor) -> Tensor:  # noqa: E741
