@@ -24,6 +24,7 @@ from concord.flower import (
     check_app_folder,
     environment,
     failure,
+    is_our_error,
     parse_status,
     plain,
     to_toml,
@@ -170,7 +171,7 @@ def follow(
             return
         told = told_failures(folder)[failures:]
         said = told[-1] if told else failure(status or "the SuperLink has forgotten the run", details, superlink.log(run_id))
-        if told or status == "finished:stopped" or said.startswith("C"):
+        if told or status == "finished:stopped" or is_our_error(said):
             break
         config = config.model_copy(update={"resume": True})
     raise ConcordError("C404", said, "mend the cause; the same command goes on after the last finished round")

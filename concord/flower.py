@@ -90,9 +90,14 @@ def told_failures(folder: RunFolder) -> list[str]:
 def failure(status: str, details: str, log: str) -> str:
     """What went wrong: the text of the server's ConcordError where it raised one, else the end of its log."""
     details = details.removeprefix(_DETAILS_PREFIX).strip()
-    if _CONCORD_ERROR.match(details):
+    if is_our_error(details):
         return details
     return f"{details or status}\n{last_lines(log)}"
+
+
+def is_our_error(text: str) -> bool:
+    """Whether a text is that of a ConcordError, and not what Flower or Python said."""
+    return bool(_CONCORD_ERROR.match(text))
 
 
 def plain(text: str) -> str:

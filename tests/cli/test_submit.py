@@ -54,7 +54,7 @@ elif said[0] == "ls":
         fail("Connection to the SuperLink is unavailable.")
     if not status:
         fail("[code: 16] Run ID not found.")
-    print(json.dumps({{"success": True, "runs": [{{"status": status, "status-details": "because"}}]}}))
+    print(json.dumps({{"success": True, "runs": [{{"status": status, "status-details": plot.get("because", "because")}}]}}))
 elif said[0] == "supernode":
     if plot.get("refuses"):
         fail(plot["refuses"])
@@ -152,6 +152,18 @@ def test_a_run_that_was_cut_off_goes_on(cut: str, plot: Plot, superlink: SuperLi
     plot(ends=[cut, cut, "finished:completed"])
     follow(superlink, repository(), config(tmp_path))
     assert ["resume = true" in said[-1] for said in calls(tmp_path, "run")] == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("because", "submissions"), [("Connection lost", 2), ("C401 too few nodes: one of two\n  What to do: start more", 1)]
+)
+def test_only_an_error_of_ours_ends_the_attempts(
+    because: str, submissions: int, plot: Plot, superlink: SuperLink, tmp_path: Path
+) -> None:
+    plot(ends=["finished:failed"] * 2, because=because)
+    with pytest.raises(ConcordError, match="C404"):
+        follow(superlink, repository(), config(tmp_path), attempts=2)
+    assert len(calls(tmp_path, "run")) == submissions
 
 
 def test_a_run_that_is_cut_off_again_and_again_is_given_up(plot: Plot, superlink: SuperLink, tmp_path: Path) -> None:
