@@ -40,10 +40,22 @@ def evaluate(
     z_ND = embed_all(model, modality, samples, device)
     with torch.no_grad():
         logits_NC = model.classify(modality, z_ND)
-    y_N = samples.y.to(device)
+    return evaluation_message(modality, split, logits_NC, samples.y.to(device)), z_ND
+
+
+def evaluation_message(modality: str, split: str, logits_NC: Tensor, y_N: Tensor) -> pb.Evaluation:
+    """What logits [N, C] are worth on samples of classes y [N]."""
+    named_N, classes = logits_NC.argmax(1), logits_NC.shape[1]
+    hits_N = named_N == y_N
+    counts = pb.ClassCounts(
+        hits=torch.bincount(y_N[hits_N], minlength=classes).tolist(),
+        predicted=torch.bincount(named_N, minlength=classes).tolist(),
+        actual=torch.bincount(y_N, minlength=classes).tolist(),
+    )
     loss = float(F.cross_entropy(logits_NC, y_N, reduction="sum"))
-    correct = int((logits_NC.argmax(1) == y_N).sum())
-    return pb.Evaluation(modality=modality, split=split, correct=correct, examples=len(y_N), loss_sum=loss), z_ND
+    return pb.Evaluation(
+        modality=modality, split=split, correct=int(hits_N.sum()), examples=len(y_N), loss_sum=loss, classes=counts
+    )
 
 
 def anchor_means(

@@ -46,7 +46,9 @@ def final_result(
     accuracy: dict[str, dict[str, Accuracy]] = defaultdict(dict)
     for line in scopes["modality"]:
         if line["round"] == last:
-            accuracy[line["split"]][line["modality"]] = Accuracy(accuracy=line["accuracy"], examples=line["examples"])
+            accuracy[line["split"]][line["modality"]] = Accuracy(
+                accuracy=line["accuracy"], macro_f1=line["macro-f1"], examples=line["examples"]
+            )
     node_accuracy: dict[str, dict[str, dict[str, float]]] = defaultdict(lambda: defaultdict(dict))
     for line in scopes["node"]:
         if line["round"] == last:

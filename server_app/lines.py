@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from concord.config import RunConfig
+from concord.functional.classification import macro_f1
 from concord.functional.gram import consensus
 from concord.wire.messages import gram_from_wire
 from concord.wire.v1 import federation_pb2 as pb
@@ -82,24 +83,30 @@ def _node_lines(reports: list[pb.Report], round_: int, outcome: Outcome) -> list
 
 
 def _modality_lines(reports: list[pb.Report], round_: int) -> list[Line]:
-    sums: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
+    gathered: dict[tuple[str, str], list[pb.Evaluation]] = defaultdict(list)
     for report in reports:
         for e in report.evaluations:
-            entry = sums[e.split, e.modality]
-            entry[0], entry[1], entry[2] = entry[0] + e.correct, entry[1] + e.examples, entry[2] + e.loss_sum
-    return [
-        {
-            "scope": "modality",
-            "round": round_,
-            "modality": modality,
-            "split": split,
-            "accuracy": correct / examples,
-            "loss": loss / examples,
-            "examples": int(examples),
-        }
-        for (split, modality), (correct, examples, loss) in sorted(sums.items())
-        if examples
-    ]
+            if e.examples:
+                gathered[e.split, e.modality].append(e)
+    return [_modality_line(modality, split, parts, round_) for (split, modality), parts in sorted(gathered.items())]
+
+
+def _modality_line(modality: str, split: str, parts: list[pb.Evaluation], round_: int) -> Line:
+    examples = sum(e.examples for e in parts)
+    hits_C, predicted_C, actual_C = (
+        torch.tensor([list(count) for count in counts]).sum(0)
+        for counts in zip(*((e.classes.hits, e.classes.predicted, e.classes.actual) for e in parts), strict=True)
+    )
+    return {
+        "scope": "modality",
+        "round": round_,
+        "modality": modality,
+        "split": split,
+        "accuracy": sum(e.correct for e in parts) / examples,
+        "macro-f1": macro_f1(hits_C, predicted_C, actual_C),
+        "loss": sum(e.loss_sum for e in parts) / examples,
+        "examples": examples,
+    }
 
 
 def _weight_lines(outcome: Outcome, round_: int) -> list[Line]:

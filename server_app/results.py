@@ -45,9 +45,10 @@ class Node(Record):
 
 
 class Accuracy(Record):
-    """Share of right answers over all test samples of all nodes of a modality."""
+    """Share of right answers over all test samples of all nodes of a modality, and F1 averaged over the classes."""
 
     accuracy: Figure
+    macro_f1: Figure = math.nan
     examples: Count
 
 

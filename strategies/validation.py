@@ -186,6 +186,18 @@ def _check_figures(report: pb.Report, expected: Expectation) -> None:
             raise Rejected(
                 Reason.EVALUATION, f"{evaluation.correct} of {evaluation.examples} correct, loss {evaluation.loss_sum}"
             )
+        _check_counts(evaluation, len(expected.anchors.concepts))
+
+
+def _check_counts(evaluation: pb.Evaluation, classes: int) -> None:
+    """Whether the counts by class are over the run's classes and add up to the evaluation."""
+    counts = evaluation.classes
+    lengths = {len(counts.hits), len(counts.predicted), len(counts.actual)}
+    sums = (sum(counts.hits), sum(counts.predicted), sum(counts.actual))
+    if lengths != {classes} or sums != (evaluation.correct, evaluation.examples, evaluation.examples):
+        raise Rejected(Reason.EVALUATION, f"counts of {sorted(lengths)} classes with sums {sums}, the run has {classes} classes")
+    if any(h > min(p, a) for h, p, a in zip(counts.hits, counts.predicted, counts.actual, strict=True)):
+        raise Rejected(Reason.EVALUATION, "a class with more hits than samples")
 
 
 def _check_modalities(report: pb.Report, census: pb.Census) -> None:

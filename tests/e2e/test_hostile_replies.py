@@ -120,6 +120,24 @@ def right_out_of_range(report: pb.Report, arrays: Arrays) -> None:
     report.evaluations[0].correct = report.evaluations[0].examples + 1
 
 
+def counts_that_do_not_add_up(report: pb.Report, arrays: Arrays) -> None:
+    report.evaluations[0].classes.predicted[0] += 1
+
+
+def counts_of_too_few_classes(report: pb.Report, arrays: Arrays) -> None:
+    del report.evaluations[0].classes.actual[-1]
+
+
+def more_hits_of_a_class_than_samples(report: pb.Report, arrays: Arrays) -> None:
+    counts = report.evaluations[0].classes
+    counts.ClearField("hits")
+    counts.hits.extend([report.evaluations[0].correct, *[0] * (len(counts.actual) - 1)])
+    counts.predicted[1] += counts.predicted[0]
+    counts.predicted[0] = 0
+    if not report.evaluations[0].correct:
+        counts.hits[0], report.evaluations[0].correct = 1, 1
+
+
 def infinite_loss(report: pb.Report, arrays: Arrays) -> None:
     report.evaluations[0].loss_sum = math.inf
 
@@ -204,6 +222,9 @@ ATTACKS: dict[str, tuple[Attack, str]] = {
     "huge norm": (edit(huge), "large-norm"),
     "more right than examples": (edit(right_out_of_range), "evaluation"),
     "infinite loss": (edit(infinite_loss), "evaluation"),
+    "counts that do not add up": (edit(counts_that_do_not_add_up), "evaluation"),
+    "counts of too few classes": (edit(counts_of_too_few_classes), "evaluation"),
+    "more hits of a class than samples": (edit(more_hits_of_a_class_than_samples), "evaluation"),
     "huge gram": (edit(huge_gram), "gram"),
     "nan gram": (edit(nan_gram), "undecodable"),
     "empty gram": (edit(empty_gram), "gram"),

@@ -120,7 +120,9 @@ def _result(lines: list[Line], nodes: dict[str, str], rounds: int, rng: random.R
     node_accuracy: dict[str, dict[str, dict[str, float]]] = {node: {split: {} for split in SPLITS} for node in nodes}
     for line in last:
         if line["scope"] == "modality":
-            accuracy[line["split"]][line["modality"]] = Accuracy(accuracy=line["accuracy"], examples=line["examples"])
+            accuracy[line["split"]][line["modality"]] = Accuracy(
+                accuracy=line["accuracy"], macro_f1=line["accuracy"], examples=line["examples"]
+            )
         elif line["scope"] == "node":
             node_accuracy[line["node"]][line["split"]][line["modality"]] = line["accuracy"]
     weights: dict[str, dict[str, float]] = {}

@@ -140,7 +140,16 @@ REPORT = pb.Report(
     ],
     grams=[pb.ModalityGram(modality="image", gram=gram_to_wire(torch.eye(3), torch.tensor([True, False, True])))],
     prototypes=prototypes_to_wire(torch.ones(3, 2), torch.tensor([1, 0, 2])),
-    evaluations=[pb.Evaluation(modality="image", split="unseen", correct=1, examples=2, loss_sum=0.5)],
+    evaluations=[
+        pb.Evaluation(
+            modality="image",
+            split="unseen",
+            correct=1,
+            examples=2,
+            loss_sum=0.5,
+            classes=pb.ClassCounts(hits=[1, 0], predicted=[1, 1], actual=[2, 0]),
+        )
+    ],
     embeddings=[
         pb.Embeddings(
             modality="image",

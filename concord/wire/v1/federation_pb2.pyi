@@ -376,11 +376,14 @@ class Evaluation(_message.Message):
     CORRECT_FIELD_NUMBER: _builtins.int
     EXAMPLES_FIELD_NUMBER: _builtins.int
     LOSS_SUM_FIELD_NUMBER: _builtins.int
+    CLASSES_FIELD_NUMBER: _builtins.int
     modality: _builtins.str
     split: _builtins.str
     correct: _builtins.int
     examples: _builtins.int
     loss_sum: _builtins.float
+    @_builtins.property
+    def classes(self) -> Global___ClassCounts: ...
     def __init__(
         self,
         *,
@@ -389,14 +392,51 @@ class Evaluation(_message.Message):
         correct: _builtins.int = ...,
         examples: _builtins.int = ...,
         loss_sum: _builtins.float = ...,
+        classes: Global___ClassCounts | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["classes", b"classes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["correct", b"correct", "examples", b"examples", "loss_sum", b"loss_sum", "modality", b"modality", "split", b"split"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["classes", b"classes", "correct", b"correct", "examples", b"examples", "loss_sum", b"loss_sum", "modality", b"modality", "split", b"split"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Evaluation: _TypeAlias = Evaluation  # noqa: Y015
+
+@_typing.final
+class ClassCounts(_message.Message):
+    """How the samples of an evaluation fell into the classes; each list has one entry a class."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HITS_FIELD_NUMBER: _builtins.int
+    PREDICTED_FIELD_NUMBER: _builtins.int
+    ACTUAL_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def hits(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """of the class, and named so"""
+
+    @_builtins.property
+    def predicted(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """named so"""
+
+    @_builtins.property
+    def actual(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """of the class"""
+
+    def __init__(
+        self,
+        *,
+        hits: _abc.Iterable[_builtins.int] | None = ...,
+        predicted: _abc.Iterable[_builtins.int] | None = ...,
+        actual: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actual", b"actual", "hits", b"hits", "predicted", b"predicted"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClassCounts: _TypeAlias = ClassCounts  # noqa: Y015
 
 @_typing.final
 class Embeddings(_message.Message):
