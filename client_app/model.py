@@ -2,8 +2,8 @@
 
 The projector of a modality can turn its embeddings in the shared space, which the frozen trunk cannot.
 
-Its parameters fall into groups that travel and are averaged together: ``trunk``, ``tokeniser.<modality>`` and
-``head`` or ``head.<modality>``. What is in no group stays on the node.
+Its parameters fall into groups that travel and are averaged together: ``trunk`` or ``trunk.<modality>`` (the adapter of
+all or of one), ``tokeniser.<modality>``, and ``head`` or ``head.<modality>``. What is in no group stays on the node.
 
 Legend: B batch, L tokens, D width, C classes.
 """
@@ -16,11 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from client_app.encoders import encoder_of
-from client_app.trunk import adapt_trunk, build_trunk, local_tensors, shared_tensors
+from client_app.trunk import adapt_trunk, build_trunk, copy_trunk, local_tensors, shared_tensors
 from concord.config import HeadScope, RunConfig
 from concord.seeding import seeded
 
-TRUNK = "trunk"
+SHARED = "shared"
 
 
 class MultimodalModel(nn.Module):
@@ -52,9 +52,14 @@ class MultimodalModel(nn.Module):
         super().__init__()
         self.classes = classes
         self.head_scope = head_scope or config.head_scope
+        self.trunk_scope = config.adapter_scope
         trunk = build_trunk(config, base)
         width = int(trunk.config.hidden_size)  # type: ignore[union-attr, arg-type]
-        self.trunk = adapt_trunk(trunk, config, rank or config.adapter.rank)
+        keys = sorted({self.trunk_key(modality) for modality in modalities})
+        share_weights = config.adapter.kind != "full"
+        self.trunks = nn.ModuleDict(
+            {key: adapt_trunk(copy_trunk(trunk, share_weights), config, rank or config.adapter.rank) for key in keys}
+        )
         self.normalise = nn.LayerNorm(width, elementwise_affine=False)
         self.tokenisers = nn.ModuleDict()
         self.projectors = nn.ModuleDict()
@@ -72,15 +77,23 @@ class MultimodalModel(nn.Module):
         """The modalities that this model takes."""
         return tuple(self.tokenisers)
 
+    def trunk_key(self, modality: str) -> str:
+        """Which trunk a modality goes through."""
+        return modality if self.trunk_scope == "modality" else SHARED
+
+    def trunk_of(self, modality: str) -> nn.Module:
+        """The trunk that a modality goes through."""
+        return self.trunks[self.trunk_key(modality)]
+
     def head_key(self, modality: str) -> str:
         """Which head classifies a modality."""
-        return modality if self.head_scope == "modality" else "shared"
+        return modality if self.head_scope == "modality" else SHARED
 
     def embed(self, modality: str, x: Tensor) -> Tensor:
         """Inputs of one modality [B, ...] -> pooled embeddings z [B, D]."""
         embeds_BLD, mask_BL = self.tokenisers[modality](x)
         attention_mask = None if mask_BL is None else mask_BL.long()
-        hidden_BLD = self.trunk(inputs_embeds=embeds_BLD, attention_mask=attention_mask).last_hidden_state
+        hidden_BLD = self.trunk_of(modality)(inputs_embeds=embeds_BLD, attention_mask=attention_mask).last_hidden_state
         if mask_BL is None:
             pooled_BD = hidden_BLD.mean(1)
         else:
@@ -94,10 +107,10 @@ class MultimodalModel(nn.Module):
 
     def groups(self) -> dict[str, dict[str, nn.Parameter]]:
         """Every group that could travel, with its live parameters."""
-        groups = {TRUNK: shared_tensors(self.trunk)}
+        groups = {group_name("trunk", key): shared_tensors(trunk) for key, trunk in self.trunks.items()}
         groups |= {f"tokeniser.{m}": self._tokeniser_group(m) for m in self.tokenisers}
         if self.head_scope != "local":
-            groups |= {head_group(key): dict(head.named_parameters()) for key, head in self.heads.items()}
+            groups |= {group_name("head", key): dict(head.named_parameters()) for key, head in self.heads.items()}
         return groups
 
     def _tokeniser_group(self, modality: str) -> dict[str, nn.Parameter]:
@@ -114,7 +127,11 @@ class MultimodalModel(nn.Module):
 
     def private_tensors(self, travelling: Sequence[str]) -> dict[str, Tensor]:
         """Trained tensors that no travelling group holds: magnitudes, local heads, groups kept at home."""
-        private = {f"magnitude/{name}": p for name, p in local_tensors(self.trunk).items()}
+        private = {
+            f"{group_name('magnitude', key)}/{name}": p
+            for key, trunk in self.trunks.items()
+            for name, p in local_tensors(trunk).items()
+        }
         for group, tensors in self.groups().items():
             if group not in travelling:
                 private |= {f"{group}/{name}": p for name, p in tensors.items()}
@@ -129,9 +146,9 @@ class MultimodalModel(nn.Module):
             own[name].copy_(tensor)
 
 
-def head_group(key: str) -> str:
-    """Group name of a head."""
-    return "head" if key == "shared" else f"head.{key}"
+def group_name(part: str, key: str) -> str:
+    """Name of a part of the model that all modalities share, or of one modality's own."""
+    return part if key == SHARED else f"{part}.{key}"
 
 
 def trainable_parameters(model: nn.Module) -> list[nn.Parameter]:

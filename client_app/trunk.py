@@ -8,6 +8,7 @@ Legend: R rank, I inputs, O outputs of a linear layer.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 
 import torch
@@ -39,6 +40,11 @@ def build_trunk(config: RunConfig, base: Mapping[str, Tensor] | None = None) -> 
     if base is not None:
         trunk.load_state_dict(dict(base))
     return trunk
+
+
+def copy_trunk(trunk: nn.Module, share_weights: bool) -> nn.Module:
+    """Another trunk to adapt; with `share_weights` its own weights, which adapters leave frozen, are in memory once."""
+    return copy.deepcopy(trunk, {id(p): p for p in trunk.parameters()} if share_weights else {})
 
 
 def adapt_trunk(trunk: nn.Module, config: RunConfig, rank: int) -> nn.Module:

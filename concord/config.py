@@ -21,6 +21,7 @@ from concord.errors import ConcordError
 Scalar = str | int | float | bool
 Share = Annotated[float, Field(gt=0, le=1)]
 HeadScope = Literal["shared", "modality", "local"]
+Scope = Literal["shared", "modality"]
 NonNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 
@@ -36,11 +37,14 @@ class ModelConfig(Section):
     width: Count = Field(64, description="token width d of the tiny trunk")
     layers: Count = Field(1, description="layers of the tiny trunk")
     attention_heads: Count = Field(4, description="attention heads of the tiny trunk")
-    head: HeadScope = Field("shared", description="who shares a classification head")
+    head: Literal["auto", HeadScope] = Field("auto", description="who shares a classification head; auto = as adapter.scope")
 
 
 class AdapterConfig(Section):
     kind: Literal["dora", "lora", "full"] = Field("dora", description="what is trained in the trunk")
+    scope: Literal["auto", Scope] = Field(
+        "auto", description="one adapter for all modalities, or one each; auto = shared, fedmchain: one each"
+    )
     rank: Count = Field(8, description="rank of the shared adapter")
     rank_by_modality: str = Field("", description="smaller ranks for some nodes, as 'speech=4,word=2'")
     alpha: Annotated[float, Field(gt=0)] = Field(8.0, description="adapter scale s = alpha / rank")
@@ -138,9 +142,18 @@ class RunConfig(Section):
     fedproto: FedProtoConfig = FedProtoConfig()
 
     @property
+    def adapter_scope(self) -> Scope:
+        """Whether modalities share an adapter of the trunk. Chained phases need one each: a phase trains its modality alone."""
+        if self.adapter.scope == "auto":
+            return "modality" if self.method == "fedmchain" else "shared"
+        return self.adapter.scope
+
+    @property
     def head_scope(self) -> HeadScope:
         """Who shares a head; the scenario ``local-heads`` keeps all of them at home."""
-        return "local" if self.scenario == "local-heads" else self.model.head
+        if self.scenario == "local-heads":
+            return "local"
+        return self.adapter_scope if self.model.head == "auto" else self.model.head
 
     def rank_of(self, modalities: Iterable[str]) -> int:
         """Adapter rank of a node that holds `modalities`: the smallest that any of them asks for."""

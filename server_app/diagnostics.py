@@ -12,8 +12,7 @@ from statistics import fmean
 import torch
 from torch import Tensor
 
-from client_app.model import TRUNK, MultimodalModel
-from client_app.trunk import ADAPTER, lora_layers
+from client_app.trunk import ADAPTER, adapt_trunk, build_trunk, lora_layers
 from concord.config import RunConfig
 from concord.functional.lowrank import direction_gap
 from strategies.validation import Accepted
@@ -31,7 +30,7 @@ def adapted_layers(config: RunConfig, base: Mapping[str, Tensor] | None) -> dict
     """The layers whose direction DoRA averages, by name; none for other adapters."""
     if config.adapter.kind != "dora":
         return {}
-    trunk = MultimodalModel(config, (), 1, base=base).trunk
+    trunk = adapt_trunk(build_trunk(config, base), config, config.adapter.rank)
     return {
         name: AdaptedLayer(layer.get_base_layer().weight.detach(), layer.lora_A[ADAPTER].weight.detach())
         for name, layer in lora_layers(trunk)
@@ -39,27 +38,28 @@ def adapted_layers(config: RunConfig, base: Mapping[str, Tensor] | None) -> dict
 
 
 def mean_direction_gap(
-    layers: Mapping[str, AdaptedLayer], accepted: Sequence[Accepted], shares: Mapping[str, float], scale: float
+    layers: Mapping[str, AdaptedLayer], accepted: Sequence[Accepted], shares: Mapping[str, Mapping[str, float]], scale: float
 ) -> float | None:
-    """Relative gap between the average of the nodes' directions and the direction of the average, mean over the layers.
+    """Relative gap between the average of the nodes' directions and the direction of the average, mean over all layers.
 
     Averaging B is exact for the update B A, but not for the renormalised weight that DoRA makes of it.
 
     Args:
         layers: from `adapted_layers`.
         accepted: the replies of a round.
-        shares: share of each node in the average of the trunk.
+        shares: per group, the share of each node in the average.
         scale: s = alpha / R.
 
     Returns:
         The gap, or None where no trunk was averaged.
     """
-    sent = [(a.groups[TRUNK], shares[a.census.node]) for a in accepted if TRUNK in a.groups and a.census.node in shares]
-    if not sent or not layers:
-        return None
-    weights_K = torch.tensor([share for _, share in sent])
     gaps = []
-    for name, layer in layers.items():
-        factors = [(group[f"{name}.b"], group.get(f"{name}.a", layer.a_RI[: group[f"{name}.b"].shape[1]])) for group, _ in sent]
-        gaps.append(float(direction_gap(layer.w0_OI, factors, weights_K, scale)))
-    return fmean(gaps)
+    for trunk in (group for group in shares if group.partition(".")[0] == "trunk"):
+        sent = [(a.groups[trunk], shares[trunk][a.census.node]) for a in accepted if trunk in a.groups]
+        weights_K = torch.tensor([share for _, share in sent])
+        for name, layer in layers.items():
+            factors = [
+                (group[f"{name}.b"], group.get(f"{name}.a", layer.a_RI[: group[f"{name}.b"].shape[1]])) for group, _ in sent
+            ]
+            gaps.append(float(direction_gap(layer.w0_OI, factors, weights_K, scale)))
+    return fmean(gaps) if gaps else None

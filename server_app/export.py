@@ -1,7 +1,8 @@
 """The model folder of a run: safetensors and JSON only.
 
-``trunk/`` and ``adapter/`` load with plain transformers and peft; tokenisers, projectors and heads lie beside them, and
-the anchors that make embeddings of different modalities comparable.
+``trunk/`` and ``adapter/`` load with plain transformers and peft; where modalities do not share an adapter, ``adapter/`` (or,
+fully trained, ``trunk/``) has a folder for each. Tokenisers, projectors and heads lie beside them, and the anchors that make
+embeddings of different modalities comparable.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from peft import PeftModel
 from safetensors.torch import save_file
 from torch import nn
 
-from client_app.model import MultimodalModel
+from client_app.model import SHARED, MultimodalModel
 from client_app.trunk import build_trunk
 from concord.anchors import AnchorSet, save_anchors
 from concord.config import RunConfig
@@ -27,12 +28,10 @@ def export_model(folder: Path, config: RunConfig, anchors: AnchorSet, state: Glo
     folder.mkdir(parents=True, exist_ok=True)
     model = MultimodalModel(config, sorted(anchors.modalities), len(anchors.concepts), base=state.base or None)
     model.load_groups({name: group for name, group in state.groups.items() if name in model.groups()})
-    trunk = model.trunk
-    if isinstance(trunk, PeftModel):
-        build_trunk(config, state.base or None).save_pretrained(folder / "trunk")  # type: ignore[operator]
-        trunk.save_pretrained(str(folder / "adapter"))
-    else:
-        trunk.save_pretrained(folder / "trunk")  # type: ignore[operator]
+    build_trunk(config, state.base or None).save_pretrained(folder / "trunk")  # type: ignore[operator]
+    for key, trunk in model.trunks.items():
+        part = "adapter" if isinstance(trunk, PeftModel) else "trunk"
+        trunk.save_pretrained(str(folder / part if key == SHARED else folder / part / key))  # type: ignore[operator]
     for part, modules in (("tokenisers", model.tokenisers), ("projectors", model.projectors), ("heads", model.heads)):
         save_file(_tensors(modules), folder / f"{part}.safetensors")
     save_anchors(anchors, folder / "anchors")

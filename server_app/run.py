@@ -15,7 +15,8 @@ from flwr.serverapp import Grid
 from torch import Tensor
 
 from client_app.encoders import encoder_of
-from client_app.model import TRUNK, MultimodalModel
+from client_app.model import MultimodalModel
+from client_app.trunk import build_trunk
 from concord.anchors import AnchorSet, load_anchors
 from concord.config import RunConfig, parse_config
 from concord.errors import ConcordError
@@ -123,7 +124,7 @@ class Run:
 
     def _direction_gap(self, outcome: Outcome) -> float | None:
         scale = self.config.adapter.alpha / self.config.adapter.rank
-        return mean_direction_gap(self.layers, outcome.accepted, outcome.shares.get(TRUNK, {}), scale)
+        return mean_direction_gap(self.layers, outcome.accepted, outcome.shares, scale)
 
     def _append(self, lines: list[dict[str, Any]]) -> None:
         for line in lines:
@@ -197,7 +198,7 @@ def initial_state(config: RunConfig, anchors: AnchorSet) -> GlobalState:
 
 def trunk_width(config: RunConfig) -> int:
     """Width of the shared space."""
-    return int(MultimodalModel(config, (), 1).trunk.config.hidden_size)  # type: ignore[union-attr, arg-type]
+    return int(build_trunk(config).config.hidden_size)  # type: ignore[union-attr, arg-type]
 
 
 def _digest(tensors: Mapping[str, Tensor]) -> str:

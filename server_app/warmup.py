@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from client_app.encoders import encoder_of
-from client_app.model import MultimodalModel
+from client_app.model import SHARED, MultimodalModel
 from client_app.trunk import TINY
 from concord.anchors import AnchorSet
 from concord.config import RunConfig
@@ -26,7 +26,7 @@ def warm_up(config: RunConfig, anchors: AnchorSet) -> dict[str, Tensor]:
     """
     if not config.warmup.steps or config.model.trunk != TINY:
         return {}
-    whole = config.model_copy(update={"adapter": config.adapter.model_copy(update={"kind": "full"})})
+    whole = config.model_copy(update={"adapter": config.adapter.model_copy(update={"kind": "full", "scope": "shared"})})
     modalities = sorted(anchors.modalities)
     model = MultimodalModel(whole, modalities, len(anchors.concepts), head_scope="shared")
     optimiser = torch.optim.AdamW(model.parameters(), lr=config.warmup.lr)
@@ -41,4 +41,4 @@ def warm_up(config: RunConfig, anchors: AnchorSet) -> dict[str, Tensor]:
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    return {name: tensor.detach().clone() for name, tensor in model.trunk.state_dict().items()}
+    return {name: tensor.detach().clone() for name, tensor in model.trunks[SHARED].state_dict().items()}

@@ -35,11 +35,11 @@ def train_round(model: MultimodalModel, config: RunConfig, round_: int = 1) -> d
 def test_frozen_a_is_orthonormal_and_the_same_on_every_node_before_and_after_training(tmp_path: Path) -> None:
     config = tiny_config(tmp_path, {"adapter.rank": 3, "lr": 0.05})
     image, word = model_of(config, "image", "a"), model_of(config, "word", "b", rank=2)
-    before = {name: layer.lora_A[ADAPTER].weight.clone() for name, layer in lora_layers(image.trunk)}
+    before = {name: layer.lora_A[ADAPTER].weight.clone() for name, layer in lora_layers(image.trunk_of("image"))}
     train_round(image, config)
     train_round(word, config)
     assert before
-    for (name, a), (other_name, b) in zip(lora_layers(image.trunk), lora_layers(word.trunk), strict=True):
+    for (name, a), (other_name, b) in zip(lora_layers(image.trunk_of("image")), lora_layers(word.trunk_of("word")), strict=True):
         a_RI = a.lora_A[ADAPTER].weight
         assert name == other_name
         assert torch.equal(a_RI, before[name])
@@ -53,26 +53,37 @@ def test_frozen_a_is_orthonormal_and_the_same_on_every_node_before_and_after_tra
 def test_a_is_trained_only_where_that_is_asked_for(train_a: bool, tmp_path: Path) -> None:
     config = tiny_config(tmp_path, {"adapter.train-a": train_a, "lr": 0.05})
     model = model_of(config)
-    before = {name: layer.lora_A[ADAPTER].weight.clone() for name, layer in lora_layers(model.trunk)}
+    before = {name: layer.lora_A[ADAPTER].weight.clone() for name, layer in lora_layers(model.trunk_of("image"))}
     train_round(model, config)
     train_round(model, config, 2)  # B is zero at first, and with it the gradient of A
-    assert all(torch.equal(layer.lora_A[ADAPTER].weight, before[name]) != train_a for name, layer in lora_layers(model.trunk))
+    assert all(
+        torch.equal(layer.lora_A[ADAPTER].weight, before[name]) != train_a for name, layer in lora_layers(model.trunk_of("image"))
+    )
     assert any(name.endswith(".a") for name in model.groups()["trunk"]) == train_a
 
 
 def test_the_base_of_the_trunk_is_frozen_under_an_adapter(tmp_path: Path) -> None:
     config = tiny_config(tmp_path, {"lr": 0.05})
     model = model_of(config)
-    base = {name: p.clone() for name, p in model.trunk.named_parameters() if "lora" not in name}
+    base = {name: p.clone() for name, p in model.trunk_of("image").named_parameters() if "lora" not in name}
     train_round(model, config)
     assert base
-    assert all(torch.equal(p, base[name]) for name, p in model.trunk.named_parameters() if name in base)
+    assert all(torch.equal(p, base[name]) for name, p in model.trunk_of("image").named_parameters() if name in base)
+
+
+def test_adapters_of_single_modalities_share_the_frozen_trunk_in_memory(tmp_path: Path) -> None:
+    model = MultimodalModel(tiny_config(tmp_path, {"adapter.scope": "modality"}), ["image", "word"], 10)
+    image, word = (dict(model.trunk_of(m).named_parameters()) for m in ("image", "word"))
+    assert {name for name in image if image[name] is not word[name]} == {n for n in image if "lora_" in n}
+    assert {"trunk.image", "trunk.word", "head.image", "head.word"} <= model.groups().keys()
 
 
 @pytest.mark.parametrize("kind", ["lora", "dora", "full"])
+@pytest.mark.parametrize("scope", ["shared", "modality"])
 @pytest.mark.parametrize("head", ["shared", "modality", "local"])
-def test_every_trained_tensor_is_either_shared_or_private(kind: str, head: str, tmp_path: Path) -> None:
-    model = model_of(tiny_config(tmp_path, {"adapter.kind": kind, "model.head": head}))
+def test_every_trained_tensor_is_either_shared_or_private(kind: str, scope: str, head: str, tmp_path: Path) -> None:
+    settings: Settings = {"adapter.kind": kind, "adapter.scope": scope, "model.head": head}
+    model = MultimodalModel(tiny_config(tmp_path, settings), ["image", "word"], 10, owner="a")
     shared = {p.data_ptr() for group in model.groups().values() for p in group.values()}
     private = {t.data_ptr() for t in model.private_tensors(list(model.groups())).values()}
     assert not shared & private
@@ -123,8 +134,8 @@ def test_a_group_cut_to_a_smaller_rank_is_what_a_node_of_that_rank_holds(tmp_pat
 
 
 def test_magnitudes_exist_for_dora_alone(tmp_path: Path) -> None:
-    assert local_tensors(model_of(tiny_config(tmp_path, {"adapter.kind": "dora"})).trunk)
-    assert not local_tensors(model_of(tiny_config(tmp_path, {"adapter.kind": "lora"})).trunk)
+    assert local_tensors(model_of(tiny_config(tmp_path, {"adapter.kind": "dora"})).trunk_of("image"))
+    assert not local_tensors(model_of(tiny_config(tmp_path, {"adapter.kind": "lora"})).trunk_of("image"))
 
 
 def test_the_learning_rate_falls_from_lr_to_a_tenth(tmp_path: Path) -> None:

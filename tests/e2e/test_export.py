@@ -13,7 +13,7 @@ from tiny_run import ONE_EACH, Settings, open_tiny
 from torch import nn
 from transformers import AutoModel
 
-from client_app.model import MultimodalModel
+from client_app.model import SHARED, MultimodalModel
 from client_app.trunk import lora_layers
 from concord.anchors import load_anchors
 from concord.run_folder import RunFolder
@@ -43,11 +43,24 @@ def test_the_adapter_loads_in_plain_peft_and_gives_the_same_hidden_states(settin
     run, model, folder = trained(tmp_path, settings)
     embeds_BLD = torch.randn(3, 7, run.config.model.width, generator=torch.Generator().manual_seed(0))
     plain = AutoModel.from_pretrained(folder / "trunk", add_pooling_layer=False).eval()
-    assert not torch.allclose(hidden(plain, embeds_BLD), hidden(model.trunk, embeds_BLD), atol=1e-3)  # the adapter does something
+    assert not torch.allclose(
+        hidden(plain, embeds_BLD), hidden(model.trunks[SHARED], embeds_BLD), atol=1e-3
+    )  # the adapter does something
     adapted = PeftModel.from_pretrained(plain, str(folder / "adapter")).eval()
-    torch.testing.assert_close(hidden(adapted, embeds_BLD), hidden(model.trunk, embeds_BLD), atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(hidden(adapted, embeds_BLD), hidden(model.trunks[SHARED], embeds_BLD), atol=1e-6, rtol=1e-5)
     for name, layer in lora_layers(adapted):
         assert torch.equal(layer.lora_B["default"].weight, run.strategy.state.groups["trunk"][f"{name}.b"])
+
+
+def test_adapters_of_single_modalities_load_one_by_one(tmp_path: Path) -> None:
+    run, model, folder = trained(tmp_path, {"adapter.scope": "modality"})
+    embeds_BLD = torch.randn(3, 7, run.config.model.width, generator=torch.Generator().manual_seed(0))
+    for modality in model.modalities:
+        plain = AutoModel.from_pretrained(folder / "trunk", add_pooling_layer=False).eval()
+        adapted = PeftModel.from_pretrained(plain, str(folder / "adapter" / modality)).eval()
+        torch.testing.assert_close(
+            hidden(adapted, embeds_BLD), hidden(model.trunk_of(modality), embeds_BLD), atol=1e-6, rtol=1e-5
+        )
 
 
 def test_a_fully_trained_trunk_loads_in_plain_transformers(tmp_path: Path) -> None:
@@ -55,7 +68,7 @@ def test_a_fully_trained_trunk_loads_in_plain_transformers(tmp_path: Path) -> No
     assert not (folder / "adapter").exists()
     embeds_BLD = torch.randn(3, 7, run.config.model.width, generator=torch.Generator().manual_seed(0))
     plain = AutoModel.from_pretrained(folder / "trunk", add_pooling_layer=False).eval()
-    torch.testing.assert_close(hidden(plain, embeds_BLD), hidden(model.trunk, embeds_BLD), atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(hidden(plain, embeds_BLD), hidden(model.trunks[SHARED], embeds_BLD), atol=1e-6, rtol=1e-5)
 
 
 def test_tokenisers_projectors_heads_and_anchors_lie_beside_it(tmp_path: Path) -> None:
@@ -71,9 +84,10 @@ def test_tokenisers_projectors_heads_and_anchors_lie_beside_it(tmp_path: Path) -
         assert all(torch.equal(saved[name], tensor) for name, tensor in modules.state_dict().items())
 
 
-def test_every_trained_tensor_of_every_group_is_in_the_export(tmp_path: Path) -> None:
+@pytest.mark.parametrize("settings", [{}, {"adapter.scope": "modality"}, {"adapter.scope": "modality", "adapter.kind": "full"}])
+def test_every_trained_tensor_of_every_group_is_in_the_export(settings: Settings, tmp_path: Path) -> None:
     """A user who loads the folder gets the embeddings of the run: nothing that travelled may be missing."""
-    run, _, folder = trained(tmp_path, {})
+    run, _, folder = trained(tmp_path, settings)
     files = [*folder.rglob("*.safetensors")]
     saved = [tensor for file in files if "anchors" not in file.parts for tensor in load_file(file).values()]
     for group, tensors in run.strategy.state.groups.items():

@@ -20,13 +20,13 @@ def test_two_nodes_by_hand() -> None:
     # mean is (1/sqrt 2, 0); the mean of B is 0, its direction (1, 0). Gap: 1 - 1/sqrt 2.
     layers = {"layer": AdaptedLayer(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]]))}
     replies = [accepted("a", torch.tensor([[1.0]])), accepted("b", torch.tensor([[-1.0]]))]
-    assert mean_direction_gap(layers, replies, {"a": 0.5, "b": 0.5}, 1.0) == pytest.approx(1 - 2**-0.5)
+    assert mean_direction_gap(layers, replies, {"trunk": {"a": 0.5, "b": 0.5}}, 1.0) == pytest.approx(1 - 2**-0.5)
 
 
 def test_nodes_that_agree_leave_no_gap() -> None:
     layers = {"layer": AdaptedLayer(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]]))}
     replies = [accepted("a", torch.tensor([[0.3]])), accepted("b", torch.tensor([[0.3]]))]
-    assert mean_direction_gap(layers, replies, {"a": 0.5, "b": 0.5}, 2.0) == pytest.approx(0, abs=1e-6)
+    assert mean_direction_gap(layers, replies, {"trunk": {"a": 0.5, "b": 0.5}}, 2.0) == pytest.approx(0, abs=1e-6)
 
 
 def test_nothing_to_measure() -> None:
