@@ -33,6 +33,12 @@ def embed_all(model: MultimodalModel, modality: str, samples: Samples, device: t
     return torch.cat(parts)
 
 
+@torch.no_grad()
+def classify_all(model: MultimodalModel, modality: str, samples: Samples, device: torch.device) -> Tensor:
+    """Logits of all samples, [N, C], without gradients, in evaluation mode."""
+    return model.classify(modality, embed_all(model, modality, samples, device))
+
+
 def evaluate(
     model: MultimodalModel, modality: str, split: str, samples: Samples, device: torch.device
 ) -> tuple[pb.Evaluation, Tensor]:

@@ -86,8 +86,24 @@ class MultimodalModel(nn.Module):
         return self.trunks[self.trunk_key(modality)]
 
     def head_key(self, modality: str) -> str:
-        """Which head classifies a modality."""
-        return modality if self.head_scope == "modality" else SHARED
+        """Which head classifies a modality. Heads that stay at home are split as the adapters are."""
+        scope = self.trunk_scope if self.head_scope == "local" else self.head_scope
+        return modality if scope == "modality" else SHARED
+
+    def parts_of(self, modality: str) -> list[nn.Module]:
+        """All modules that inputs of one modality go through."""
+        return [
+            self.tokenisers[modality],
+            self.projectors[modality],
+            self.trunk_of(modality),
+            self.heads[self.head_key(modality)],
+        ]
+
+    def train_only(self, modality: str) -> None:
+        """Training mode for the modules of one modality, evaluation mode for all others."""
+        self.eval()
+        for part in self.parts_of(modality):
+            part.train()
 
     def embed(self, modality: str, x: Tensor) -> Tensor:
         """Inputs of one modality [B, ...] -> pooled embeddings z [B, D]."""
@@ -151,6 +167,6 @@ def group_name(part: str, key: str) -> str:
     return part if key == SHARED else f"{part}.{key}"
 
 
-def trainable_parameters(model: nn.Module) -> list[nn.Parameter]:
+def trainable_parameters(*modules: nn.Module) -> list[nn.Parameter]:
     """Parameters that an optimiser should change."""
-    return [parameter for parameter in model.parameters() if parameter.requires_grad]
+    return [parameter for module in modules for parameter in module.parameters() if parameter.requires_grad]

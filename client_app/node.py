@@ -23,8 +23,9 @@ from client_app.encoders import encoder_of
 from client_app.measure import anchor_means, embeddings_message, evaluate, local_prototypes, predictive_variance
 from client_app.methods import Agreed, method_of
 from client_app.model import MultimodalModel
+from client_app.schedules import train
+from client_app.schedules.task import Task
 from client_app.store import NodeStore
-from client_app.training import train
 from concord.anchors import AnchorSet
 from concord.config import RunConfig
 from concord.errors import ConcordError
@@ -44,6 +45,7 @@ from concord.wire.records import BASE
 from concord.wire.v1 import federation_pb2 as pb
 
 Arrays = Mapping[str, NDArray[np.float32]]
+MEMORY = "memory/"  # prefix of what a method remembers, beside the private tensors of the model
 
 
 @dataclass(frozen=True)
@@ -108,15 +110,15 @@ class Node:
             report.needs_base = True
             return report, {}
         model = self._model(base)
-        private = self.store.load_latest(before=instruction.round)
-        if private is not None:
-            model.load_private(private, list(groups))
+        private = self.store.load_latest(before=instruction.round) or {}
+        memory = {name.removeprefix(MEMORY): t for name, t in private.items() if name.startswith(MEMORY)}
+        model.load_private({name: t for name, t in private.items() if not name.startswith(MEMORY)}, list(groups))
         model.load_groups(groups)
         self._evaluate(model, report, share=instruction.phase == pb.PHASE_EVALUATE and self.config.share_test_embeddings)
         trained: dict[str, NDArray[np.float32]] = {}
         if instruction.phase == pb.PHASE_TRAIN:
             agreed = self._agreed(instruction)
-            trained = self._train(model, report, agreed, list(groups), want_variance=instruction.want_variance)
+            trained = self._train(model, report, agreed, list(groups), memory, want_variance=instruction.want_variance)
         self._describe_anchors(model, report)
         report.seconds = time.monotonic() - started
         return report, trained
@@ -175,11 +177,18 @@ class Node:
                     report.embeddings.append(embeddings_message(modality, split, z_ND, samples.y, *means))
 
     def _train(
-        self, model: MultimodalModel, report: pb.Report, agreed: Agreed, travelling: list[str], *, want_variance: bool
+        self,
+        model: MultimodalModel,
+        report: pb.Report,
+        agreed: Agreed,
+        travelling: list[str],
+        memory: dict[str, Tensor],
+        *,
+        want_variance: bool,
     ) -> dict[str, NDArray[np.float32]]:
         method = method_of(self.config)
         with seeded(self.config.seed, "training", self.data.name, report.round):  # dropout of a pretrained trunk
-            losses = train(
+            task = Task(
                 model,
                 self.data.train,
                 self.own_anchors,
@@ -189,9 +198,12 @@ class Node:
                 owner=self.data.name,
                 round_=report.round,
                 device=self.device,
+                memory=memory,
             )
+            losses = train(task)
         report.losses.update(losses)
-        self.store.save_round(report.round, model.private_tensors(travelling))
+        remembered = {f"{MEMORY}{name}": tensor for name, tensor in memory.items()}
+        self.store.save_round(report.round, model.private_tensors(travelling) | remembered)
         if method.sends_prototypes:
             means = local_prototypes(model, self.data.train, self.own_anchors, len(self.anchors.concepts), self.device)
             report.prototypes.CopyFrom(prototypes_to_wire(*means))

@@ -21,11 +21,12 @@ ANCHORS_A_CONCEPT = 2  # anchors of each concept in a step
 
 
 class Part(NamedTuple):
-    """Embeddings [N, D], logits [N, C] and labels or concepts [N] of one kind of sample."""
+    """Embeddings [N, D], logits [N, C], labels or concepts [N] and ids of one kind of sample."""
 
     z_ND: Tensor
     logits_NC: Tensor
     y_N: Tensor
+    ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,8 @@ class Batches:
 
     def __init__(self, samples: Samples, pseudo: Samples, anchors: Samples, size: int, generator: Generator) -> None:
         self.samples, self.pseudo, self.anchors, self.generator = samples, pseudo, anchors, generator
-        self._labelled = _endless(torch.nonzero(samples.y != NO_LABEL).flatten(), size, generator)
-        self._pseudo = _endless(torch.arange(len(pseudo)), size, generator)
+        self._labelled = endless(torch.nonzero(samples.y != NO_LABEL).flatten(), size, generator)
+        self._pseudo = endless(torch.arange(len(pseudo)), size, generator)
 
     def draw(self) -> Iterator[tuple[str, Samples]]:
         """One step's samples by kind."""
@@ -78,7 +79,7 @@ STRENGTHS = {"anchors": ANCHOR, "labelled": LABELLED, "pseudo": STRONG}
 
 
 def draw_views(
-    model: MultimodalModel, modality: str, batches: Batches, *, augment: bool, strong: bool, device: torch.device
+    model: MultimodalModel, modality: str, batches: Batches, *, augment: bool, strong: bool = False, device: torch.device
 ) -> Views:
     """Draws one step's samples and sends random views of them through the model in one pass.
 
@@ -94,13 +95,13 @@ def draw_views(
     logits_NC = model.classify(modality, z_ND)
     sizes = [len(s) for s in drawn.values()]
     parts = {
-        kind: Part(z, logits, s.y.to(device))
+        kind: Part(z, logits, s.y.to(device), s.ids)
         for (kind, s), z, logits in zip(drawn.items(), z_ND.split(sizes), logits_NC.split(sizes), strict=True)
     }
     return Views(modality, parts["anchors"], parts.get("labelled"), parts.get("pseudo"))
 
 
-def _endless(index: Tensor, size: int, generator: Generator) -> Iterator[Tensor]:
+def endless(index: Tensor, size: int, generator: Generator) -> Iterator[Tensor]:
     """Batches of `size` for ever; every pass is a new permutation, small sets repeat within a batch.
 
     No batch at all where there is nothing to draw from.

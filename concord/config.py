@@ -107,6 +107,31 @@ class FedProtoConfig(Section):
     weight: NonNegative = Field(1.0, description="weight of the distance to the class prototypes")
 
 
+class FusionConfig(Section):
+    loss: Literal["separate", "joint"] = Field(
+        "separate", description="a loss for each modality, or one of the summed logits of the modalities of a sample"
+    )
+    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0, description="joint loss: chance that a modality is hidden in a step"
+    )
+
+
+class FedProxConfig(Section):
+    mu: NonNegative = Field(0.01, description="weight of the distance to the model that came in")
+
+
+class FedMChainConfig(Section):
+    regulariser: Literal["residual", "boosting", "none"] = Field(
+        "residual", description="what a modality is asked to complement the others by"
+    )
+    weight: NonNegative = Field(0.5, description="weight of the regulariser; below 1 for residual")
+    context: Literal["earlier", "others"] = Field(
+        "others", description="whom a modality complements: those earlier in the chain, or all others once each has begun"
+    )
+    order: Literal["fixed", "weakest-first", "learning-speed"] = Field("fixed", description="order of the phases")
+    passes: Count = Field(1, description="passes over the chain in a round, E")
+
+
 class RunConfig(Section):
     """One run. Every field has a default in pyproject.toml that equals the one here (tested)."""
 
@@ -140,6 +165,9 @@ class RunConfig(Section):
     precision: PrecisionConfig = PrecisionConfig()
     geolora: GeoLoraConfig = GeoLoraConfig()
     fedproto: FedProtoConfig = FedProtoConfig()
+    fusion: FusionConfig = FusionConfig()
+    fedprox: FedProxConfig = FedProxConfig()
+    fedmchain: FedMChainConfig = FedMChainConfig()
 
     @property
     def adapter_scope(self) -> Scope:

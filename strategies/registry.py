@@ -46,10 +46,14 @@ METHODS: dict[str, MethodEntry] = {
         "Gram consensus of public anchors, low-rank updates, precision weights", GeoLora, geolora.DEFAULT_RULE
     ),
     "fedavg": MethodEntry("averages every group over the nodes that hold it", FedAvg, fedavg.DEFAULT_RULE),
+    "fedprox": MethodEntry("FedAvg whose nodes are held near the model that came in", FedAvg, fedavg.DEFAULT_RULE),
     "fedproto": MethodEntry("exchanges class prototypes, keeps models at home", FedProto, None),
     "local": MethodEntry("no exchange: each node learns from its own data", Local, None),
     "anchors-only": MethodEntry("no exchange: each node learns from its public anchors alone", Local, None),
     "self-training": MethodEntry("no exchange: GeoLoRA's pseudo-labels on each node alone", Local, None),
+    "fedmchain": MethodEntry(
+        "modalities trained one after the other, each for what the others lack", FedAvg, fedavg.DEFAULT_RULE
+    ),
     "centralised": MethodEntry("all data in one place: the upper bound", FedAvg, fedavg.DEFAULT_RULE, pooled=True),
 }
 
@@ -58,10 +62,17 @@ def check_method(config: RunConfig) -> MethodEntry:
     """The entry of a run's method, after checking that its settings fit together.
 
     Raises:
-        ConcordError: C103 for an unknown method or an averaging rule that makes no sense for it.
+        ConcordError: C103 for an unknown method, or settings that make no sense for it.
     """
     entry = METHODS.get(config.method)
     if entry is None:
         raise ConcordError("C103", f"no method {config.method!r}", f"choose one of: {', '.join(METHODS)}")
+    if config.method == "fedmchain" and (config.adapter_scope == "shared" or config.head_scope == "shared"):
+        shared = "adapter.scope" if config.adapter_scope == "shared" else "model.head"
+        raise ConcordError(
+            "C103",
+            f"{shared} = shared: a phase of fedmchain trains one modality and leaves the others as they are",
+            f"leave {shared} at auto",
+        )
     check_rule(config, entry.rule or "mean", averages=entry.rule is not None and not entry.pooled)
     return entry

@@ -5,7 +5,7 @@ Legend: C concepts, D width.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -46,12 +46,16 @@ class Method:
         sends_prototypes: whether class means go up.
         keeps_heads: whether heads stay at home.
         pooled: whether one node holds the data of all.
+        in_phases: whether modalities are trained one after the other, whatever ``fusion.loss`` says.
+        pulls_back: whether `penalties` needs the weights that the round began with.
     """
 
     learns_from_samples: ClassVar[bool] = True
     sends_prototypes: ClassVar[bool] = False
     keeps_heads: ClassVar[bool] = False
     pooled: ClassVar[bool] = False
+    in_phases: ClassVar[bool] = False
+    pulls_back: ClassVar[bool] = False
 
     def __init__(self, config: RunConfig) -> None:
         self.config = config
@@ -66,6 +70,14 @@ class Method:
         if views.labelled is not None:
             parts.append(views.labelled)
         return {"task": cross_entropy(parts)} if parts else {}
+
+    def complement(self, part: Part, context_NC: Tensor) -> dict[str, Tensor]:
+        """Terms of a phase that see the summed logits [N, C] of other modalities on the same samples; none here."""
+        return {}
+
+    def penalties(self, parameters: Sequence[Tensor], start: Sequence[Tensor]) -> dict[str, Tensor]:
+        """Terms on the weights that are trained, beside their values at the start of the round; none here."""
+        return {}
 
 
 def cross_entropy(parts: list[Part]) -> Tensor:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from client_app.methods.fedmchain import FedMChain
 from client_app.methods.fedproto import FedProto
+from client_app.methods.fedprox import FedProx
 from client_app.methods.geolora import GeoLora
 from client_app.methods.method import Method
 from client_app.methods.self_training import SelfTraining
@@ -12,7 +14,9 @@ from concord.config import RunConfig
 METHODS: dict[str, type[Method]] = {
     "geolora": GeoLora,
     "fedavg": Supervised,
+    "fedprox": FedProx,
     "fedproto": FedProto,
+    "fedmchain": FedMChain,
     "local": Local,
     "anchors-only": AnchorsOnly,
     "self-training": SelfTraining,

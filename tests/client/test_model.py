@@ -11,7 +11,9 @@ from tiny_run import DEFAULTS, Settings, tiny_config
 from client_app.data.federation import build_federation
 from client_app.methods import Agreed, method_of
 from client_app.model import MultimodalModel, trainable_parameters
-from client_app.training import learning_rate, train
+from client_app.schedules import train
+from client_app.schedules.descent import learning_rate
+from client_app.schedules.task import Task
 from client_app.trunk import ADAPTER, local_tensors, lora_layers
 from concord.config import RunConfig
 from strategies.rank import at_rank
@@ -29,7 +31,7 @@ def train_round(model: MultimodalModel, config: RunConfig, round_: int = 1) -> d
     samples = next(node.train for node in federation.nodes if modality in node.train)
     anchors = {modality: federation.anchors.of(modality)}
     method = method_of(config)
-    return train(model, samples, anchors, method, Agreed(), config, owner="a", round_=round_, device=CPU)
+    return train(Task(model, samples, anchors, method, Agreed(), config, owner="a", round_=round_, device=CPU))
 
 
 def test_frozen_a_is_orthonormal_and_the_same_on_every_node_before_and_after_training(tmp_path: Path) -> None:

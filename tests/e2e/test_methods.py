@@ -16,7 +16,7 @@ from concord.run_folder import RunFolder
 from server_app.checkpoint import has_checkpoint
 from strategies.registry import METHODS
 
-AVERAGING = {"geolora", "fedavg", "centralised"}
+AVERAGING = {"geolora", "fedavg", "centralised", "fedprox", "fedmchain"}
 
 
 def figures(folder: Path) -> dict[str, Any]:
