@@ -232,10 +232,17 @@ class Node:
 
 
 def choose_device(name: str) -> torch.device:
-    """The device that a run config names; ``auto`` takes a GPU where there is one."""
+    """The device that a run config names; ``auto`` takes a GPU where there is one.
+
+    Raises:
+        ConcordError: C103, when this machine does not have it.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(name)
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ConcordError("C103", f"device = {name}: torch finds {torch.cuda.device_count()} GPUs here", "set device=auto")
+    return device
 
 
 def node_folder(run_folder: str, node_state: str, name: str) -> Path:

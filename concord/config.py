@@ -157,7 +157,9 @@ class RunConfig(Section):
         600.0, description="seconds until a round goes on without the silent nodes"
     )
     share_test_embeddings: bool = Field(False, description="nodes send embeddings of test samples, for the retrieval figures")
-    device: str = Field("auto", description="auto, cpu or cuda")
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = Field(
+        "auto", description="auto (a GPU where there is one), cpu, cuda or cuda:N"
+    )
     model: ModelConfig = ModelConfig()
     adapter: AdapterConfig = AdapterConfig()
     warmup: WarmupConfig = WarmupConfig()

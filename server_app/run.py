@@ -15,7 +15,7 @@ from flwr.serverapp import Grid
 from torch import Tensor
 
 from client_app.encoders import encoder_of
-from client_app.model import MultimodalModel
+from client_app.model import MultimodalModel, check_model
 from client_app.trunk import build_trunk
 from concord.anchors import AnchorSet, load_anchors
 from concord.config import RunConfig, parse_config
@@ -143,6 +143,7 @@ def open_run(config: RunConfig, grid: Grid) -> Run:
     if unknown:
         have = ", ".join(sorted(anchors.modalities))
         raise ConcordError("C103", f"adapter.rank-by-modality names {', '.join(sorted(unknown))}", f"choose from: {have}")
+    check_model(config, sorted(anchors.modalities))
     folder = RunFolder(config.run_folder)
     folder.lock()
     if config.resume:

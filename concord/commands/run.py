@@ -60,8 +60,10 @@ def perform(config: RunConfig, folder: RunFolder, console: Console, *, quiet: bo
 
 
 def count_nodes(config: RunConfig) -> int:
-    """How many nodes the run has, after checking its method, data, scenario and anchors as the parties will."""
+    """How many nodes the run has, after checking its method, data, scenario, anchors, device and model as the parties will."""
     from client_app.data.federation import build_federation
+    from client_app.model import check_model
+    from client_app.node import choose_device
     from concord.anchors import load_anchors
     from strategies.registry import check_method
 
@@ -69,6 +71,8 @@ def count_nodes(config: RunConfig) -> int:
     federation = build_federation(config.suite, Path(config.data) if config.data else None, config.seed, config.scenario, pooled)
     if config.anchors:
         load_anchors(Path(config.anchors))
+    choose_device(config.device)
+    check_model(config, federation.modalities)
     nodes = len(federation.nodes)
     if config.min_nodes > nodes:
         hint = f"set min-nodes to at most {nodes}"
