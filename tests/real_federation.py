@@ -42,8 +42,8 @@ def federation(folder: Path, dealt: Path) -> LocalFederation:
     return LocalFederation(folder, node_configs(dealt))
 
 
-def assert_same_accuracy(found: Result, expected: Result) -> None:
-    """Every accuracy of `expected` is reached, within `TOLERANCE`."""
+def assert_same_accuracy(found: Result, expected: Result, tolerance: float = TOLERANCE) -> None:
+    """Every accuracy of `expected` is reached, within `tolerance`."""
     for split, by_modality in expected.accuracy.items():
         for modality, figure in by_modality.items():
-            assert found.accuracy[split][modality].accuracy == pytest.approx(figure.accuracy, abs=TOLERANCE)
+            assert found.accuracy[split][modality].accuracy == pytest.approx(figure.accuracy, abs=tolerance)

@@ -9,19 +9,25 @@ from pathlib import Path
 
 import pytest
 from real_federation import NODES, ROUNDS, assert_same_accuracy, federation, node_configs, run_config
-from tiny_run import lines
+from rich.console import Console
+from tiny_run import Settings, lines
 
 from benchmarks.federation import LocalFederation, client_executor, supernode, wait_until
 from client_app.data.federation import build_federation
 from client_app.data.node_folder import Origin, save_node
+from concord.commands.inspect import deal_data, write_anchors
 from concord.deployment import follow
 from concord.flower import repository
+from concord.run_folder import RunFolder
+from concord.simulation import run_simulation
 from server_app.results import Result, load_result
 
 pytestmark = pytest.mark.process
 
 STRANGER, OLD, FOREIGN = "stranger", "old-version", "foreign-anchors"
 FIRST, SECOND = NODES
+TOLERANCE = 1e-3  # of accuracies and, relative, of losses: the same arithmetic, on one thread both times
+LEARNT = 0.3  # accuracy that chance (0.1) does not reach
 DEADLINE = 45.0  # seconds of a round
 
 
@@ -67,6 +73,26 @@ def test_a_deployment_has_the_figures_of_a_simulation_and_strangers_are_refused(
     }
     assert replies(run)[:ROUNDS] == [len(NODES)] * ROUNDS
     assert_same_accuracy(result, undisturbed)
+
+
+@pytest.mark.timeout(900)
+def test_the_same_app_gives_the_same_figures_in_simulation_and_deployment(tmp_path: Path) -> None:
+    """Flower's simulation deals the data to its nodes, a deployment reads it from folders: seed and samples are the same."""
+    names = [node.name for node in build_federation("demo", None, 0, "labelled").nodes[: len(NODES)]]
+    deal_data(tmp_path, "demo", "labelled", None, 0, names, Console(quiet=True))
+    write_anchors(tmp_path / "anchors", "demo", None, 0, Console(quiet=True))
+    learning: Settings = {"local-steps": 30, "batch-size": 32, "lr": 0.01}
+    simulated, deployed = (run_config(tmp_path / kind, tmp_path, learning) for kind in ("simulated", "deployed"))
+    RunFolder(simulated.run_folder).prepare(simulated)
+    run_simulation(simulated.model_copy(update={"resume": False}), repository(), len(names))
+    with LocalFederation(tmp_path, {name: {"data": str(tmp_path / name)} for name in names}) as fed:
+        follow(fed.superlink, repository(), deployed)
+    expected, found = load_result(tmp_path / "simulated"), load_result(tmp_path / "deployed")
+    assert max(a.accuracy for a in expected.accuracy["random"].values()) > LEARNT, "nothing was learnt that could differ"
+    assert_same_accuracy(found, expected, TOLERANCE)
+    losses = [[line["losses"] for line in lines(tmp_path / kind, "round")] for kind in ("simulated", "deployed")]
+    for here, there in zip(*losses, strict=True):
+        assert there == pytest.approx(here, rel=TOLERANCE)
 
 
 def old_version(folder: Path) -> None:
