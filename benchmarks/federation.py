@@ -152,6 +152,12 @@ class LocalFederation:
                 with suppress(psutil.NoSuchProcess):
                     process.send_signal(number)
 
+    def limit_files(self, role: str, size: int) -> None:
+        """Lets no process that a role runs now write a file beyond `size` bytes, as if its disk were full."""
+        for process in _descendants(self._running[role]):
+            with suppress(psutil.NoSuchProcess):
+                process.rlimit(psutil.RLIMIT_FSIZE, (size, size))
+
     def log(self, role: str) -> str:
         """What a role has said so far."""
         path = self._log(role)
