@@ -4,9 +4,9 @@ The server side of FedMChain (Zhang et al., arXiv 2606.01856), published in word
 aggregate the sparse updates within the group. All formulas here are reconstructed; electing a sign a coordinate and
 averaging those who have it is that of TIES-Merging (Yadav et al., NeurIPS 2023).
 
-Everything goes over the coordinates in blocks and never holds the K updates densely. With N values in all updates
-together, memory beside the updates is a few arrays of `BLOCK_ENTRIES` values, K x K matrices, and the result (up to
-min(N, P) values of 12 bytes). The one matrix that grows with the square of the number of nodes is K x K.
+Everything goes over the coordinates in blocks and never holds the K updates densely. Memory beside the updates is some
+arrays of `BLOCK_ENTRIES` values (more where coordinates that most nodes sent lie close together), matrices of K x K,
+and the result: at most P values of 12 bytes, twice that while it is put together.
 
 Shapes: K nodes, P coordinates of a group, B coordinates of a block, N values of all nodes in a block, U coordinates that
 some node sent.
@@ -29,7 +29,7 @@ from torch import Tensor
 
 from concord.functional.sparse import SparseUpdate, check_same_size, l2_norm
 
-BLOCK_ENTRIES = 1 << 18
+BLOCK_ENTRIES = 1 << 17
 """Values of all nodes in one block of coordinates: few enough to stay in the cache of a processor, enough to amortise a call."""
 
 DENSE_SHARE = 0.2

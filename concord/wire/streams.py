@@ -55,11 +55,11 @@ def pack_bits(is_set: NDArray[np.bool_]) -> Bytes:
     return np.packbits(is_set, bitorder="little")
 
 
-def unpack_bits(data: Bytes, bits: int, what: str) -> Bytes:
-    """The first `bits` bits as zeros and ones; WireError where the bytes are too few or too many, or a later bit is set."""
+def unpack_bits(data: Bytes, bits: int, what: str) -> NDArray[np.bool_]:
+    """The first `bits` bits; WireError where the bytes are too few or too many, or a later bit is set."""
     if len(data) != bytes_for(bits):
         raise WireError(f"{what} of {len(data)} bytes for {bits} bits")
-    unpacked = np.unpackbits(data, bitorder="little")
+    unpacked = np.unpackbits(data, bitorder="little").view(np.bool_)
     if unpacked[bits:].any():
         raise WireError(f"{what} with a bit set beyond the last")
     return unpacked[:bits]
@@ -93,7 +93,7 @@ def read_gaps(message: pb.Gaps, count: int, size: int) -> Indices:
     if unary_bits < count or bits > size.bit_length():
         raise WireError(f"{count} gaps with remainders of {bits} bits among {size} coordinates")
     packed = read_stream(message.quotients, bytes_for(unary_bits), "gaps")
-    one_K = np.flatnonzero(np.unpackbits(packed, bitorder="little"))
+    one_K = np.flatnonzero(np.unpackbits(packed, bitorder="little").view(np.bool_))
     if len(one_K) != count or len(packed) != bytes_for(int(one_K[-1]) + 1):
         raise WireError(f"{len(one_K)} gaps in {len(packed)} bytes where {count} were expected")
     remainders = np.frombuffer(message.remainders, np.uint8)

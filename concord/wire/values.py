@@ -129,7 +129,7 @@ def _joined(plane_WK: Bytes, dtype: str) -> NDArray[Any]:
     return plane_WK.T.ravel().view(dtype)
 
 
-def _signs(is_negative_K: Bytes) -> NDArray[np.float64]:
+def _signs(is_negative_K: NDArray[Any]) -> NDArray[np.float64]:
     return 1 - 2 * is_negative_K.astype(np.float64)
 
 
