@@ -42,6 +42,36 @@ PHASE_EVALUATE: Phase.ValueType  # 2
 """evaluate only; ends a run"""
 Global___Phase: _TypeAlias = Phase  # noqa: Y015
 
+class _ValueCoding:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ValueCodingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ValueCoding.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    VALUE_CODING_UNSPECIFIED: _ValueCoding.ValueType  # 0
+    VALUE_CODING_FLOAT32: _ValueCoding.ValueType  # 1
+    """four byte planes, the least significant first"""
+    VALUE_CODING_FLOAT16: _ValueCoding.ValueType  # 2
+    """value / scale, two byte planes; scale: a power of two"""
+    VALUE_CODING_INT8: _ValueCoding.ValueType  # 3
+    """2 level + sign, floor + (scale - floor) (level / 127)^2; floor, scale: least, largest magnitude"""
+    VALUE_CODING_SIGN: _ValueCoding.ValueType  # 4
+    """one bit a coordinate, set where negative, packed; scale: the mean magnitude"""
+
+class ValueCoding(_ValueCoding, metaclass=_ValueCodingEnumTypeWrapper):
+    """How the values of a sparse update are written, each coordinate that is sent, in ascending order."""
+
+VALUE_CODING_UNSPECIFIED: ValueCoding.ValueType  # 0
+VALUE_CODING_FLOAT32: ValueCoding.ValueType  # 1
+"""four byte planes, the least significant first"""
+VALUE_CODING_FLOAT16: ValueCoding.ValueType  # 2
+"""value / scale, two byte planes; scale: a power of two"""
+VALUE_CODING_INT8: ValueCoding.ValueType  # 3
+"""2 level + sign, floor + (scale - floor) (level / 127)^2; floor, scale: least, largest magnitude"""
+VALUE_CODING_SIGN: ValueCoding.ValueType  # 4
+"""one bit a coordinate, set where negative, packed; scale: the mean magnitude"""
+Global___ValueCoding: _TypeAlias = ValueCoding  # noqa: Y015
+
 @_typing.final
 class Census(_message.Message):
     """A node's answer to query.census: what it has. The server plans every round from it."""
@@ -338,6 +368,120 @@ class Prototypes(_message.Message):
 Global___Prototypes: _TypeAlias = Prototypes  # noqa: Y015
 
 @_typing.final
+class ByteStream(_message.Message):
+    """Bytes of which the receiver knows the number, or the most that there may be."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLAIN_FIELD_NUMBER: _builtins.int
+    HUFFMAN_FIELD_NUMBER: _builtins.int
+    plain: _builtins.bytes
+    huffman: _builtins.bytes
+    """raw DEFLATE (RFC 1951)"""
+    def __init__(
+        self,
+        *,
+        plain: _builtins.bytes = ...,
+        huffman: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["form", b"form", "huffman", b"huffman", "plain", b"plain"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["form", b"form", "huffman", b"huffman", "plain", b"plain"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_form: _TypeAlias = _typing.Literal["plain", "huffman"]  # noqa: Y015
+    _WhichOneofArgType_form: _TypeAlias = _typing.Literal["form", b"form"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_form) -> _WhichOneofReturnType_form | None: ...
+
+Global___ByteStream: _TypeAlias = ByteStream  # noqa: Y015
+
+@_typing.final
+class Gaps(_message.Message):
+    """Golomb-Rice code of the gaps g (coordinates skipped before each one that is sent) as two streams of bits."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REMAINDER_BITS_FIELD_NUMBER: _builtins.int
+    QUOTIENTS_FIELD_NUMBER: _builtins.int
+    REMAINDERS_FIELD_NUMBER: _builtins.int
+    remainder_bits: _builtins.int
+    """r"""
+    remainders: _builtins.bytes
+    """the low r bits of g, least significant first"""
+    @_builtins.property
+    def quotients(self) -> Global___ByteStream:
+        """g >> r zeros, then a one"""
+
+    def __init__(
+        self,
+        *,
+        remainder_bits: _builtins.int = ...,
+        quotients: Global___ByteStream | None = ...,
+        remainders: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["quotients", b"quotients"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["quotients", b"quotients", "remainder_bits", b"remainder_bits", "remainders", b"remainders"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Gaps: _TypeAlias = Gaps  # noqa: Y015
+
+@_typing.final
+class SparseUpdate(_message.Message):
+    """Some coordinates of a group's flat array. All bits: least significant of a byte first, unused ones zero."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODING_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    BITMAP_FIELD_NUMBER: _builtins.int
+    GAPS_FIELD_NUMBER: _builtins.int
+    SCALES_FIELD_NUMBER: _builtins.int
+    FLOORS_FIELD_NUMBER: _builtins.int
+    PLANES_FIELD_NUMBER: _builtins.int
+    coding: Global___ValueCoding.ValueType
+    count: _builtins.int
+    """coordinates that are sent"""
+    @_builtins.property
+    def bitmap(self) -> Global___ByteStream:
+        """one bit a coordinate of the group"""
+
+    @_builtins.property
+    def gaps(self) -> Global___Gaps: ...
+    @_builtins.property
+    def scales(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """one a tensor that has a coordinate here"""
+
+    @_builtins.property
+    def floors(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """likewise, INT8 only"""
+
+    @_builtins.property
+    def planes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ByteStream]:
+        """the i-th byte of each value"""
+
+    def __init__(
+        self,
+        *,
+        coding: Global___ValueCoding.ValueType = ...,
+        count: _builtins.int = ...,
+        bitmap: Global___ByteStream | None = ...,
+        gaps: Global___Gaps | None = ...,
+        scales: _abc.Iterable[_builtins.float] | None = ...,
+        floors: _abc.Iterable[_builtins.float] | None = ...,
+        planes: _abc.Iterable[Global___ByteStream] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bitmap", b"bitmap", "gaps", b"gaps", "support", b"support"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bitmap", b"bitmap", "coding", b"coding", "count", b"count", "floors", b"floors", "gaps", b"gaps", "planes", b"planes", "scales", b"scales", "support", b"support"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_support: _TypeAlias = _typing.Literal["bitmap", "gaps"]  # noqa: Y015
+    _WhichOneofArgType_support: _TypeAlias = _typing.Literal["support", b"support"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_support) -> _WhichOneofReturnType_support | None: ...
+
+Global___SparseUpdate: _TypeAlias = SparseUpdate  # noqa: Y015
+
+@_typing.final
 class GroupClaim(_message.Message):
     """One group that a node sends back."""
 
@@ -346,22 +490,28 @@ class GroupClaim(_message.Message):
     MANIFEST_FIELD_NUMBER: _builtins.int
     EXAMPLES_FIELD_NUMBER: _builtins.int
     VARIANCE_FIELD_NUMBER: _builtins.int
+    SPARSE_FIELD_NUMBER: _builtins.int
     examples: _builtins.int
     """n_k: samples behind the update"""
     variance: _builtins.float
     """sigma_k^2: predictive variance on the anchors, where the rule asks for it"""
     @_builtins.property
     def manifest(self) -> Global___GroupManifest: ...
+    @_builtins.property
+    def sparse(self) -> Global___SparseUpdate:
+        """what to add to the group, instead of an array beside this message"""
+
     def __init__(
         self,
         *,
         manifest: Global___GroupManifest | None = ...,
         examples: _builtins.int = ...,
         variance: _builtins.float = ...,
+        sparse: Global___SparseUpdate | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["manifest", b"manifest"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["manifest", b"manifest", "sparse", b"sparse"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["examples", b"examples", "manifest", b"manifest", "variance", b"variance"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["examples", b"examples", "manifest", b"manifest", "sparse", b"sparse", "variance", b"variance"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
