@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from concord.errors import ConcordError
+from concord.scenario import scenario_words
 
 Scalar = str | int | float | bool
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -140,7 +141,7 @@ class RunConfig(Section):
     @property
     def head_scope(self) -> HeadScope:
         """Who shares a head; the scenario ``local-heads`` keeps all of them at home."""
-        return "local" if self.scenario == "local-heads" else self.model.head
+        return "local" if "local-heads" in scenario_words(self.scenario) else self.model.head
 
     def rank_of(self, modalities: Iterable[str]) -> int:
         """Adapter rank of a node that holds `modalities`: the smallest that any of them asks for."""
