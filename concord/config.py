@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from concord.errors import ConcordError
+from concord.scenario import scenario_words
 
 Scalar = str | int | float | bool
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -181,7 +182,7 @@ class RunConfig(Section):
     @property
     def head_scope(self) -> HeadScope:
         """Who shares a head; the scenario ``local-heads`` keeps all of them at home."""
-        if self.scenario == "local-heads":
+        if "local-heads" in scenario_words(self.scenario):
             return "local"
         return self.adapter_scope if self.model.head == "auto" else self.model.head
 

@@ -18,7 +18,8 @@ class Samples:
     Attributes:
         x: inputs, shape [N, ...], float32 or int64 (character codes).
         y: class of each sample, shape [N], int64; `NO_LABEL` where it is not known.
-        ids: a name for each sample that is unique in its suite, for example ``speech/7_jackson_3``.
+        ids: a name for each sample that is unique in its suite, for example ``speech/7_jackson_3``. Samples of different
+            modalities with the same id are one instance: a pair.
     """
 
     x: Tensor

@@ -15,10 +15,12 @@ import torch
 from torch import Tensor
 
 from client_app.data.cache import load_corpus
+from client_app.data.corpus import Corpus
 from client_app.data.node_data import NodeData
+from client_app.data.paired import deal_pairs
 from client_app.data.registry import SUITES, find_suite
 from client_app.data.split import Split, shard, split
-from client_app.data.suite import Modality, Suite
+from client_app.data.suite import Modality, PairedSuite, Suite, SuiteFacts
 from concord.anchors import AnchorSet
 from concord.errors import ConcordError
 from concord.samples import Samples, concatenate
@@ -52,7 +54,7 @@ def build_federation(suite: str, data: Path | None, seed: int, scenario: str, po
         suite: a name of `suite_names`.
         data: folder of the data packs; may be None for a suite that comes with the dependencies.
         seed: draws anchors, tests and training samples.
-        scenario: which labels are hidden, see `concord.scenario`.
+        scenario: which labels are hidden and which modalities are missing, see `concord.scenario`.
         pooled: one node that holds what all nodes hold: what learning without borders would reach.
 
     Raises:
@@ -60,15 +62,14 @@ def build_federation(suite: str, data: Path | None, seed: int, scenario: str, po
             suite or scenario.
     """
     found = find_suite(suite)
-    parsed = parse_scenario(scenario, found.modality_names)
+    parsed = parse_scenario(scenario, found.modality_names, found.refused)
     folder = _require_files(found, data)
-    splits = {m.name: split(load_corpus(m.reader, folder), m, len(found.concepts), seed) for m in found.modalities}
-    nodes = tuple(
-        node
-        for rank, modality in enumerate(found.modalities)
-        for node in _nodes_of(modality, splits[modality.name], _hidden_classes(found, parsed, rank))
-    )
-    anchors = AnchorSet(found.concepts, {name: dealt.anchors for name, dealt in splits.items()})
+    corpora = {modality.name: load_corpus(modality.reader, folder) for modality in found.modalities}
+    if isinstance(found, PairedSuite):
+        nodes, public = deal_pairs(found, corpora, parsed, seed)
+    else:
+        nodes, public = _deal_unpaired(found, corpora, parsed, seed)
+    anchors = AnchorSet(found.concepts, public)
     return Federation(suite, found.concepts, found.modality_names, (_pool(nodes),) if pooled else nodes, anchors)
 
 
@@ -81,6 +82,19 @@ def known_classes(rank: int, modalities: int, classes: int) -> Tensor:
     known_C = torch.zeros(classes, dtype=torch.bool)
     known_C[(torch.arange(round(KNOWN_SHARE * classes)) + rank * step) % classes] = True
     return known_C
+
+
+def _deal_unpaired(
+    suite: Suite, corpora: Mapping[str, Corpus], scenario: Scenario, seed: int
+) -> tuple[tuple[NodeData, ...], dict[str, Samples]]:
+    """The nodes, and the anchors of each modality."""
+    splits = {m.name: split(corpora[m.name], m, len(suite.concepts), seed) for m in suite.modalities}
+    nodes = tuple(
+        node
+        for rank, modality in enumerate(suite.modalities)
+        for node in _nodes_of(modality, splits[modality.name], _hidden_classes(suite, scenario, rank))
+    )
+    return nodes, {name: dealt.anchors for name, dealt in splits.items()}
 
 
 def _hidden_classes(suite: Suite, scenario: Scenario, rank: int) -> Tensor:
@@ -111,7 +125,8 @@ def _nodes_of(modality: Modality, dealt: Split, hidden_C: Tensor) -> list[NodeDa
 
 def _pool(nodes: tuple[NodeData, ...]) -> NodeData:
     tests = {name: _union([node.tests[name] for node in nodes]) for name in nodes[0].tests}
-    return NodeData(POOLED, _union([node.train for node in nodes]), tests)
+    joint = {name: tuple(i for node in nodes for i in node.joint[name]) for name in nodes[0].joint}
+    return NodeData(POOLED, _union([node.train for node in nodes]), tests, joint)
 
 
 def _union(parts: list[Mapping[str, Samples]]) -> dict[str, Samples]:
@@ -120,7 +135,7 @@ def _union(parts: list[Mapping[str, Samples]]) -> dict[str, Samples]:
     return {name: concatenate([part[name] for part in parts if name in part]) for name in names}
 
 
-def _require_files(suite: Suite, data: Path | None) -> Path:
+def _require_files(suite: SuiteFacts, data: Path | None) -> Path:
     """The data folder, once every file of the suite is there; ConcordError C201 otherwise."""
     if suite.files and not (data and str(data)):
         hint = f"name the folder that holds {', '.join(file.path for file in suite.files)} with --data"

@@ -6,11 +6,15 @@
     <folder>/anchors/                            the public anchors (see concord.anchors)
     <folder>/train/<modality>.safetensors        x, y; hidden labels are not there
     <folder>/tests/<split>/<modality>.safetensors
+    <folder>/joint.json                          in a suite of pairs: per split the ids that the node tests in all it holds
+
+The manifest of a node of pairs names the modalities that it holds, so that a lost file is told.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +29,7 @@ from concord.errors import ConcordError
 from concord.run_folder import atomic_write
 from concord.samples import Samples
 
-MANIFEST, ANCHORS, TRAIN, TESTS = "node.json", "anchors", "train", "tests"
+MANIFEST, ANCHORS, TRAIN, TESTS, JOINT = "node.json", "anchors", "train", "tests", "joint.json"
 SCHEMA_VERSION = 1
 _AGAIN = "deal the data again with `concord data deal`"
 
@@ -49,6 +53,7 @@ def save_node(folder: Path, node: NodeData, anchors: AnchorSet, origin: Origin) 
         ConcordError: C205, when the folder holds other data or cannot be written.
     """
     manifest = {"schema-version": SCHEMA_VERSION, "node": node.name, **origin.__dict__, "anchors": anchors.digest}
+    manifest |= {"paired": list(node.train)} if node.joint else {}
     if (folder / MANIFEST).exists():
         if _read_manifest(folder) == manifest:
             return False
@@ -62,6 +67,8 @@ def save_node(folder: Path, node: NodeData, anchors: AnchorSet, origin: Origin) 
         for split, tests in node.tests.items():
             for modality, samples in tests.items():
                 _write(folder / TESTS / split / f"{modality}.safetensors", samples)
+        if node.joint:
+            atomic_write(folder / JOINT, json.dumps(node.joint, indent=1) + "\n")
         atomic_write(folder / MANIFEST, json.dumps(manifest, indent=1) + "\n")
     except OSError as error:
         raise ConcordError("C205", f"{folder}: {error}", "choose a folder that you may write to") from error
@@ -92,7 +99,39 @@ def load_node(folder: Path, config: RunConfig, *, pooled: bool) -> tuple[NodeDat
     }
     if not any(len(samples) for samples in train.values()):
         raise ConcordError("C203", f"{folder} holds no training sample", _AGAIN)
-    return NodeData(str(manifest["node"]), train, tests), load_anchors(folder / ANCHORS)
+    joint = _read_joint(folder, manifest["paired"], train, tests) if "paired" in manifest else {}
+    return NodeData(str(manifest["node"]), train, tests, joint), load_anchors(folder / ANCHORS)
+
+
+def _read_joint(
+    folder: Path, held: object, train: Mapping[str, Samples], tests: Mapping[str, Mapping[str, Samples]]
+) -> dict[str, tuple[str, ...]]:
+    """The ids that a node of pairs tests in all that it holds, once its files are sure to be pairs of the `held` modalities."""
+    if not isinstance(held, list) or not all(isinstance(modality, str) for modality in held):
+        raise ConcordError("C205", f"{folder / MANIFEST}: 'paired' is no list of modalities", _AGAIN)
+    for part, samples in {TRAIN: train, **{f"{TESTS}/{split}": samples for split, samples in tests.items()}}.items():
+        for modality in sorted({*held} ^ {*samples}):
+            path = folder / part / f"{modality}.safetensors"
+            raise ConcordError("C205", f"{path} {'is missing' if modality in held else f'is not named in {MANIFEST}'}", _AGAIN)
+    first = train[held[0]]
+    for modality in held:
+        if train[modality].ids != first.ids or not torch.equal(train[modality].y, first.y):
+            what = f"{modality} does not have the ids and labels of {held[0]}, in the same order"
+            raise ConcordError("C205", f"{folder / TRAIN}: {what}", _AGAIN)
+    path = folder / JOINT
+    try:
+        said = json.loads(path.read_bytes())
+        joint = {str(split): tuple(map(str, ids)) for split, ids in said.items()}
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise ConcordError("C205", f"{path}: {error}", _AGAIN) from error
+    if joint.keys() != tests.keys():
+        raise ConcordError("C205", f"{path} has the splits {sorted(joint)}, {TESTS} has {sorted(tests)}", _AGAIN)
+    for split, ids in joint.items():
+        untested = [i for modality in held for i in set(ids) - {*tests[split][modality].ids}]
+        if untested or len(set(ids)) < len(ids):
+            what = f"{untested[0]!r} is not among the tests of all modalities" if untested else "an id is there twice"
+            raise ConcordError("C205", f"{path}, {split}: {what}", _AGAIN)
+    return joint
 
 
 def _read_manifest(folder: Path) -> dict[str, object]:

@@ -18,7 +18,11 @@ from numpy.typing import NDArray
 from concord.errors import ConcordError
 
 Arrays = Mapping[str, NDArray[Any]]
-KINDS: dict[str, type[np.integer[Any]] | type[np.str_]] = {"integer": np.integer, "text": np.str_}
+KINDS: dict[str, type[np.integer[Any]] | type[np.floating[Any]] | type[np.str_]] = {
+    "integer": np.integer,
+    "real": np.floating,
+    "text": np.str_,
+}
 
 
 class PackFile(Protocol):
@@ -49,17 +53,20 @@ class PackFile(Protocol):
 
 @dataclass(frozen=True)
 class Array:
-    """An array of a NumPy archive: its kind, its shape and the range of its values.
+    """An array of a NumPy archive: its kind, its shape, and the range of its values or the `words` of a text.
 
     A size is a number, or a name that means the same number in all arrays of a file; ``N+1`` is one more than ``N``.
     """
 
-    kind: Literal["integer", "text"]
+    kind: Literal["integer", "real", "text"]
     shape: tuple[int | str, ...]
     low: int | None = None
     high: int | None = None
+    words: tuple[str, ...] = ()
 
     def __str__(self) -> str:
+        if self.words:
+            return f"{self.kind} [{', '.join(map(str, self.shape))}] = {', '.join(self.words)}"
         bounds = "" if self.low is None else f" = {self.low}" if self.low == self.high else f" in {self.low}..{self.high}"
         return f"{self.kind} [{', '.join(map(str, self.shape))}]{bounds}"
 
@@ -184,9 +191,11 @@ def _array_problems(name: str, array: Array, found: Arrays, sizes: dict[str, int
             yield f"array {name!r} has shape {list(values.shape)}: {size} where {want} = {expected} is expected"
             return
     if array.low is not None and array.high is not None and values.size:
-        low, high = int(values.min()), int(values.max())
-        if low < array.low or high > array.high:
+        low, high = values.min().item(), values.max().item()
+        if not array.low <= low <= high <= array.high:  # put so that NaN is outside
             yield f"array {name!r} has values {low}..{high}, outside {array.low}..{array.high}"
+    if array.words and tuple(values.tolist()) != array.words:
+        yield f"array {name!r} is {values.tolist()}, not {list(array.words)}"
 
 
 def _expected_size(want: int | str, size: int, sizes: dict[str, int]) -> int:

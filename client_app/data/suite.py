@@ -1,4 +1,8 @@
-"""What a suite is: concepts, modalities, and for each modality which owners make a node, the anchors, the unseen test."""
+"""What a suite is: concepts, modalities, and which owners make a node, the anchors, the unseen test.
+
+In a `Suite` nothing is paired: each modality has owners and nodes of its own. In a `PairedSuite` an instance is there in
+all modalities, and a node holds some or all of them.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,15 @@ DIGITS_IN_ENGLISH = ("zero", "one", "two", "three", "four", "five", "six", "seve
 
 
 @dataclass(frozen=True)
-class Modality:
+class Source:
+    """A modality by its name, and where its samples come from."""
+
+    name: str
+    reader: Reader
+
+
+@dataclass(frozen=True)
+class Modality(Source):
     """How the owners of one modality are dealt out. No owner has two roles, and owners without a role are not used.
 
     Attributes:
@@ -23,16 +35,34 @@ class Modality:
         anchors: owners of the public anchors; empty: the anchors are spread over the owners of the nodes.
     """
 
-    name: str
-    reader: Reader
     nodes: Mapping[str, tuple[str, ...]]
     unseen: tuple[str, ...]
     anchors: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class Suite:
-    """A named federation of data.
+class PairedModality(Source):
+    """One view of the instances of a paired suite.
+
+    Attributes:
+        anchors: owners of its public anchors, others than those of the other modalities; empty: instances of the owners of
+            the nodes, other ones in each modality.
+    """
+
+    anchors: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A node of a paired suite: whose instances it holds, in which modalities. Nodes of one owner share them out."""
+
+    owner: str
+    modalities: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SuiteFacts:
+    """What there is to know of any suite.
 
     Attributes:
         what: one line for `concord data list`.
@@ -45,7 +75,7 @@ class Suite:
     licence: str
     origin: str
     concepts: tuple[str, ...]
-    modalities: tuple[Modality, ...]
+    modalities: tuple[Source, ...]
 
     @property
     def modality_names(self) -> tuple[str, ...]:
@@ -55,6 +85,39 @@ class Suite:
     def files(self) -> tuple[PackFile, ...]:
         """The pack files that its readers need, each once."""
         return tuple({file.path: file for modality in self.modalities for file in modality.reader.files}.values())
+
+
+@dataclass(frozen=True)
+class Suite(SuiteFacts):
+    """A named federation of data without pairs."""
+
+    modalities: tuple[Modality, ...]
+
+    @property
+    def refused(self) -> Mapping[str, str]:
+        """Words of scenarios that make no sense here, with the reason."""
+        return {
+            "missing": "a node holds one modality, so it has none to lack",
+            "skew": "the samples of an owner are at one node, so there is nothing to share out",
+        }
+
+
+@dataclass(frozen=True)
+class PairedSuite(SuiteFacts):
+    """A named federation of data whose instances are there in all modalities, with the same id.
+
+    Attributes:
+        nodes: per node whose instances it holds, in which modalities.
+        unseen: owners whose instances no node trains on.
+        anchors_per_concept: anchors of each concept in each modality.
+        refused: words of scenarios that make no sense here, with the reason.
+    """
+
+    modalities: tuple[PairedModality, ...]
+    nodes: Mapping[str, Holder]
+    unseen: tuple[str, ...]
+    anchors_per_concept: int
+    refused: Mapping[str, str]
 
 
 def names(text: str) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from client_app.encoders import image, pen, sound, word
+from client_app.encoders import image, pen, sound, window, word
 from client_app.encoders.encoder import Encoder
 from concord.errors import ConcordError
 
@@ -13,6 +13,9 @@ ENCODERS: dict[str, Encoder] = {
     "sign": image.ENCODER,
     "pen": pen.ENCODER,
     "word": word.ENCODER,
+    "accelerometer": window.ENCODER,
+    "gyroscope": window.ENCODER,
+    "magnetometer": window.ENCODER,
 }
 
 

@@ -19,13 +19,28 @@ def feature_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
-@pytest.fixture(scope="session")
-def packs() -> Path:
+def folder_above(pack: str) -> Path:
+    """The folder of the data packs; skips the test where it does not hold `pack`."""
     named = os.environ.get("CONCORD_DATA")
     folder = Path(named) if named else Path(__file__).parents[3] / "shared" / "data"
-    if not (folder / "digits").is_dir():
-        pytest.skip("no data packs: CONCORD_DATA names the folder that holds digits/")
+    if not (folder / pack).is_dir():
+        pytest.skip(f"no data packs: CONCORD_DATA names the folder that holds {pack}/")
     return folder
+
+
+@pytest.fixture(scope="session")
+def packs() -> Path:
+    return folder_above("digits")
+
+
+@pytest.fixture(scope="session")
+def dsads() -> Path:
+    return folder_above("dsads")
+
+
+@pytest.fixture(scope="session")
+def omniglot() -> Path:
+    return folder_above("omniglot")
 
 
 @pytest.fixture(scope="session", params=["demo", "digits"])

@@ -1,0 +1,66 @@
+"""Windows of body-worn sensors: five units with three axes each, for accelerometer, gyroscope and magnetometer.
+
+Legend: B batch, T times, U units, A axes, K = U * A channels, D token width, L tokens.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Generator, Tensor, nn
+
+from client_app.encoders.encoder import TOKENS, Encoder, Positions, Tokens, uniform
+
+UNITS, AXES = 5, 3
+CHANNELS = UNITS * AXES
+TURN, SCALE, JITTER = 0.1, 0.05, 0.03  # deviations: radians about each axis, share of the amplitude, units of the input
+LONGEST_SHIFT = 25  # of 125 times, one second
+
+
+class WindowTokeniser(nn.Module):
+    """Windows [B, 125, 15] -> 16 tokens [B, 16, D]: three strided convolutions over time.
+
+    Windows are not standardised: the direction of gravity and the strength of a movement tell activities apart. So that
+    both survive the normalisation within, each channel's mean and deviation over the window go into every token.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.convolutions = nn.Sequential(
+            nn.Conv1d(CHANNELS, 48, 5, stride=2, padding=2),
+            nn.GroupNorm(4, 48),
+            nn.GELU(),
+            nn.Conv1d(48, 48, 5, stride=2, padding=2),
+            nn.GroupNorm(4, 48),
+            nn.GELU(),
+            nn.Conv1d(48, width, 5, stride=2, padding=2),
+        )
+        self.level = nn.Linear(2 * CHANNELS, width)
+        self.positions = Positions(TOKENS, width)
+
+    def forward(self, x_BTK: Tensor) -> Tokens:
+        mean_BK, deviation_BK = x_BTK.mean(1), x_BTK.std(1)
+        level_BD = self.level(torch.cat([mean_BK, (deviation_BK + 0.01).log()], -1))
+        return Tokens(self.positions(self.convolutions(x_BTK.transpose(1, 2)) + level_BD[..., None]))
+
+
+def augment(x_BTK: Tensor, strength: float, generator: Generator) -> Tensor:
+    """Another body and another way to strap the units on: rotation of the axes and scale a unit, time shift, jitter."""
+    batch, times, _ = x_BTK.shape
+    at_BT = torch.arange(times) + (strength * uniform((batch, 1), -LONGEST_SHIFT, LONGEST_SHIFT, generator)).round().long()
+    at_BT = (times - 1) - ((times - 1) - at_BT.abs()).abs()  # mirrored at both ends, so that no jump is made
+    view_BTK = x_BTK.gather(1, at_BT[..., None].expand_as(x_BTK))
+    turn_BUA = TURN * strength * torch.randn((batch, UNITS, AXES), generator=generator)
+    turn_BUAA = torch.linalg.matrix_exp(cross_product_matrices(turn_BUA))
+    scale_BU11 = 1 + SCALE * strength * torch.randn((batch, UNITS, 1, 1), generator=generator)
+    view_BTUA = torch.einsum("btua,buca->btuc", view_BTK.unflatten(-1, (UNITS, AXES)), turn_BUAA * scale_BU11)
+    return view_BTUA.flatten(2) + JITTER * strength * torch.randn(x_BTK.shape, generator=generator)
+
+
+def cross_product_matrices(v_BUA: Tensor) -> Tensor:
+    """Cross-product matrices [..., 3, 3] of rotation vectors [..., 3]."""
+    x, y, z = v_BUA.unbind(-1)
+    zero = torch.zeros_like(x)
+    return torch.stack([torch.stack(row, -1) for row in ([zero, -z, y], [z, zero, -x], [-y, x, zero])], -2)
+
+
+ENCODER = Encoder("window-conv-1", WindowTokeniser, augment)
