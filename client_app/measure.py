@@ -5,17 +5,18 @@ Legend: N samples, C concepts, D width, T dropout draws.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from client_app.instances import ABSENT, instances_named
 from client_app.model import MultimodalModel
 from concord.functional.gram import concept_means
 from concord.functional.precision import fisher_trace, laplace_variance, mc_dropout_variance
 from concord.functional.prototypes import anchor_assignment, class_prototypes
-from concord.samples import Samples
+from concord.samples import FUSED, Samples
 from concord.seeding import seeded
 from concord.wire.messages import matrix_to_wire
 from concord.wire.v1 import federation_pb2 as pb
@@ -47,6 +48,19 @@ def evaluate(
     with torch.no_grad():
         logits_NC = model.classify(modality, z_ND)
     return evaluation_message(modality, split, logits_NC, samples.y.to(device)), z_ND
+
+
+def evaluate_fused(
+    model: MultimodalModel, split: str, tests: Mapping[str, Samples], ids: Sequence[str], device: torch.device
+) -> pb.Evaluation:
+    """Correct predictions on instances, from the logits of all modalities that each has, summed."""
+    instances = instances_named(tests, ids)
+    logits_NC = torch.zeros(len(ids), model.classes, device=device)
+    for modality, row_N in instances.rows.items():
+        there_N = torch.nonzero(row_N != ABSENT).flatten()
+        own_NC = classify_all(model, modality, tests[modality].take(row_N[there_N]), device)
+        logits_NC.index_add_(0, there_N.to(device), own_NC)
+    return evaluation_message(FUSED, split, logits_NC, instances.y_N.to(device))
 
 
 def evaluation_message(modality: str, split: str, logits_NC: Tensor, y_N: Tensor) -> pb.Evaluation:

@@ -20,11 +20,12 @@ from torch import Tensor
 
 from client_app.data.node_data import NodeData
 from client_app.encoders import encoder_of
-from client_app.measure import anchor_means, embeddings_message, evaluate, local_prototypes, predictive_variance
+from client_app.measure import anchor_means, embeddings_message, evaluate, evaluate_fused, local_prototypes, predictive_variance
 from client_app.methods import Agreed, method_of
 from client_app.model import MultimodalModel
 from client_app.schedules import train
 from client_app.schedules.task import Task
+from client_app.sparsify import sparse_change
 from client_app.store import NodeStore
 from concord.anchors import AnchorSet
 from concord.config import RunConfig
@@ -32,7 +33,7 @@ from concord.errors import ConcordError
 from concord.functional.gram import gram
 from concord.samples import NO_LABEL, Samples
 from concord.seeding import seeded
-from concord.wire.groups import manifest_of, pack, shapes_from_manifest, shapes_of, unpack
+from concord.wire.groups import Group, manifest_of, pack, shapes_from_manifest, shapes_of, unpack
 from concord.wire.messages import (
     SCHEMA_VERSION,
     gram_from_wire,
@@ -45,6 +46,7 @@ from concord.wire.records import BASE
 from concord.wire.v1 import federation_pb2 as pb
 
 Arrays = Mapping[str, NDArray[np.float32]]
+LEFT_OUT = "left-out"  # memory: what the last sparse update of a group did not send
 MEMORY = "memory/"  # prefix of what a method remembers, beside the private tensors of the model
 
 
@@ -118,7 +120,7 @@ class Node:
         trained: dict[str, NDArray[np.float32]] = {}
         if instruction.phase == pb.PHASE_TRAIN:
             agreed = self._agreed(instruction)
-            trained = self._train(model, report, agreed, list(groups), memory, want_variance=instruction.want_variance)
+            trained = self._train(model, report, agreed, groups, memory, want_variance=instruction.want_variance)
         self._describe_anchors(model, report)
         report.seconds = time.monotonic() - started
         return report, trained
@@ -175,13 +177,15 @@ class Node:
                 if share:
                     means = anchor_means(model, modality, self.own_anchors[modality], concepts, self.device)
                     report.embeddings.append(embeddings_message(modality, split, z_ND, samples.y, *means))
+            if joint := self.data.joint.get(split):
+                report.evaluations.append(evaluate_fused(model, split, tests, joint, self.device))
 
     def _train(
         self,
         model: MultimodalModel,
         report: pb.Report,
         agreed: Agreed,
-        travelling: list[str],
+        received: Mapping[str, Group],
         memory: dict[str, Tensor],
         *,
         want_variance: bool,
@@ -202,8 +206,10 @@ class Node:
             )
             losses = train(task)
         report.losses.update(losses)
+        trained = {name: group for name, group in model.groups().items() if name in received}
+        sparse = self._sparse_changes(received, trained, memory)
         remembered = {f"{MEMORY}{name}": tensor for name, tensor in memory.items()}
-        self.store.save_round(report.round, model.private_tensors(travelling) | remembered)
+        self.store.save_round(report.round, model.private_tensors(list(received)) | remembered)
         if method.sends_prototypes:
             means = local_prototypes(model, self.data.train, self.own_anchors, len(self.anchors.concepts), self.device)
             report.prototypes.CopyFrom(prototypes_to_wire(*means))
@@ -213,12 +219,29 @@ class Node:
             variance = predictive_variance(
                 model, self.data.train, self.own_anchors, self.config.precision.estimate, purpose, self.device
             )
-        trained = {name: group for name, group in model.groups().items() if name in travelling}
         for name, group in trained.items():
             report.groups.append(
-                pb.GroupClaim(manifest=manifest_of(name, shapes_of(group)), examples=self._examples(name), variance=variance)
+                pb.GroupClaim(
+                    manifest=manifest_of(name, shapes_of(group)),
+                    examples=self._examples(name),
+                    variance=variance,
+                    sparse=sparse.get(name),
+                )
             )
-        return {name: pack(group) for name, group in trained.items()}
+        return {name: pack(group) for name, group in trained.items() if name not in sparse}
+
+    def _sparse_changes(
+        self, received: Mapping[str, Group], trained: Mapping[str, Group], memory: dict[str, Tensor]
+    ) -> dict[str, pb.SparseUpdate]:
+        """Sparse updates by group, where the run sends them; what they leave out is remembered for the next."""
+        settings, values = self.config.update, self.config.update_values
+        changes = {}
+        for name in trained if values != "dense" else ():
+            key = f"{LEFT_OUT}/{name}"
+            changes[name], left_out_P = sparse_change(received[name], trained[name], memory.get(key), settings.density, values)
+            if settings.error_feedback:
+                memory[key] = left_out_P
+        return changes
 
     def _examples(self, group: str) -> int:
         """Training samples behind a group: those of its modality, or all."""

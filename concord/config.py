@@ -75,13 +75,29 @@ class WarmupConfig(Section):
 
 
 class AggregationConfig(Section):
-    rule: Literal["auto", "mean", "precision", "low-rank"] = Field(
+    rule: Literal["auto", "mean", "precision", "low-rank", "sparse-sign"] = Field(
         "auto", description="how groups are averaged; auto = the method's own"
     )
     max_share: Share = Field(0.5, description="largest share of one node in a group (relaxed to 1/N when N nodes cannot meet it)")
     norm_bound: Annotated[float, Field(gt=0)] = Field(
         100.0, description="largest L2 norm of a group's update before it is rejected"
     )
+
+
+class UpdateConfig(Section):
+    values: Literal["auto", "dense", "float32", "float16", "int8", "sign"] = Field(
+        "auto", description="how what was learnt travels up: whole groups, or a sparse update; auto = dense, fedmchain: int8"
+    )
+    density: Share = Field(0.05, description="share of the coordinates of each tensor that a sparse update sends, the largest")
+    error_feedback: bool = Field(True, description="what a sparse update leaves out is added to the node's next one")
+
+
+class SscaConfig(Section):
+    clusters: bool = Field(True, description="sparse-sign: average only the heaviest cluster of nodes whose signs agree")
+    threshold: Annotated[float, Field(ge=-1, le=1)] = Field(0.0, description="least mean agreement of the signs within a cluster")
+    elect: bool = Field(True, description="sparse-sign: each coordinate takes only the nodes that have the sign of the sum")
+    clip: Annotated[float, Field(gt=0)] = Field(3.0, description="largest norm of an update, in medians of the round")
+    server_lr: Annotated[float, Field(gt=0)] = Field(1.0, description="step of the server along the averaged update")
 
 
 class PrecisionConfig(Section):
@@ -165,6 +181,8 @@ class RunConfig(Section):
     adapter: AdapterConfig = AdapterConfig()
     warmup: WarmupConfig = WarmupConfig()
     aggregation: AggregationConfig = AggregationConfig()
+    update: UpdateConfig = UpdateConfig()
+    ssca: SscaConfig = SscaConfig()
     precision: PrecisionConfig = PrecisionConfig()
     geolora: GeoLoraConfig = GeoLoraConfig()
     fedproto: FedProtoConfig = FedProtoConfig()
@@ -185,6 +203,13 @@ class RunConfig(Section):
         if "local-heads" in scenario_words(self.scenario):
             return "local"
         return self.adapter_scope if self.model.head == "auto" else self.model.head
+
+    @property
+    def update_values(self) -> str:
+        """How what was learnt travels up: ``dense``, or the value coding of a sparse update."""
+        if self.update.values == "auto":
+            return "int8" if self.method == "fedmchain" else "dense"
+        return self.update.values
 
     def rank_of(self, modalities: Iterable[str]) -> int:
         """Adapter rank of a node that holds `modalities`: the smallest that any of them asks for."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 NO_LABEL = -1
+FUSED = "fused"  # in evaluations the place of a modality: the prediction from all modalities that a node holds
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,8 @@ def mean_direction_gap(
     gaps = []
     for trunk in (group for group in shares if group.partition(".")[0] == "trunk"):
         sent = [(a.groups[trunk], shares[trunk][a.census.node]) for a in accepted if trunk in a.groups]
+        if not sent:  # sparse updates, whose sum is no sum of directions
+            continue
         weights_K = torch.tensor([share for _, share in sent])
         for name, layer in layers.items():
             factors = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -41,6 +42,7 @@ def outcome_lines(outcome: Outcome, config: RunConfig, round_: int, seconds: flo
             "replies": len(outcome.accepted),
             "rejected": len(outcome.rejections),
             "kept-old-model": outcome.kept_old_model,
+            "norm-ratio": fmean(outcome.norm_ratios) if outcome.norm_ratios else None,
             "losses": _mean_losses(reports),
         },
     ]

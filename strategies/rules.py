@@ -1,4 +1,4 @@
-"""How the updates of one group are averaged: mean, precision-weighted, exact low-rank.
+"""How the updates of one group are averaged: mean, precision-weighted, exact low-rank, sparse signs.
 
 A rule is a small object with one method over pure functions. Any method takes any rule that makes sense for what
 it exchanges; `check_rule` refuses the others with a reason before the run starts.
@@ -8,36 +8,62 @@ Legend: K nodes, R rank, O outputs, I inputs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-from concord.config import RunConfig
+from concord.config import RunConfig, SscaConfig
 from concord.errors import ConcordError
 from concord.functional.lowrank import aggregate_exact
 from concord.functional.precision import capped_shares, precision_shares
+from concord.functional.signs import (
+    clip_to_median,
+    elected_mean,
+    heaviest_cluster,
+    sign_agreement,
+    sign_clusters,
+    weighted_mean,
+)
+from concord.functional.sparse import SparseUpdate, norm_ratio
+from concord.wire.groups import pack, shapes_of, unpack
 
-RuleName = Literal["mean", "precision", "low-rank"]
+RuleName = Literal["mean", "precision", "low-rank", "sparse-sign"]
 
 
 @dataclass(frozen=True)
 class Update:
-    """One node's version of a group after local training.
+    """What one node learnt of a group.
 
     Attributes:
         node: its name.
-        tensors: the group's tensors, in the node's own rank.
+        tensors: the group after local training, in the node's own rank; empty where it sent a sparse update.
         examples: n_k, training samples behind it.
         variance: sigma_k^2, predictive variance on the anchors (0 where it was not asked for).
+        sparse: what to add to the group, where that is what travels. In a run it does for all nodes or for none.
     """
 
     node: str
     tensors: Mapping[str, Tensor]
     examples: int
     variance: float = 0.0
+    sparse: SparseUpdate | None = None
+
+
+class Average(NamedTuple):
+    """What a rule makes of the updates of a group.
+
+    Attributes:
+        tensors: the new group.
+        shares_K: share [K] that each update had in it.
+        norm_ratio: norm of the step relative to that of the plain weighted mean, where the two differ.
+    """
+
+    tensors: dict[str, Tensor]
+    shares_K: Tensor
+    norm_ratio: float | None = None
 
 
 class Rule(Protocol):
@@ -46,8 +72,8 @@ class Rule(Protocol):
     @property
     def needs_variance(self) -> bool: ...
 
-    def average(self, current: Mapping[str, Tensor], updates: Sequence[Update]) -> tuple[dict[str, Tensor], Tensor]:
-        """The new tensors of a group, and the share [K] that each update had in them."""
+    def average(self, current: Mapping[str, Tensor], updates: Sequence[Update]) -> Average:
+        """The new tensors of a group from the updates of those who sent one."""
         ...
 
 
@@ -61,9 +87,9 @@ class Mean:
     cap: float
     needs_variance: bool = False
 
-    def average(self, current: Mapping[str, Tensor], updates: Sequence[Update]) -> tuple[dict[str, Tensor], Tensor]:
+    def average(self, current: Mapping[str, Tensor], updates: Sequence[Update]) -> Average:
         shares_K = capped_shares(_examples(updates), self.cap)
-        return weighted_average(current, updates, shares_K), shares_K
+        return Average(weighted_average(current, updates, shares_K), shares_K)
 
 
 @dataclass(frozen=True)
@@ -73,10 +99,10 @@ class Precision:
     cap: float
     needs_variance: bool = True
 
-    def average(self, current: Mapping[str, Tensor], updates: Sequence[Update]) -> tuple[dict[str, Tensor], Tensor]:
+    def average(self, current: Mapping[str, Tensor], updates: Sequence[Update]) -> Average:
         variance_K = torch.tensor([u.variance for u in updates], dtype=torch.float64)  # in float32 a hostile 1e300 is infinite
         shares_K = precision_shares(_examples(updates), variance_K, self.cap)
-        return weighted_average(current, updates, shares_K), shares_K
+        return Average(weighted_average(current, updates, shares_K), shares_K)
 
 
 @dataclass(frozen=True)
@@ -86,7 +112,7 @@ class LowRank:
     cap: float
     needs_variance: bool = False
 
-    def average(self, current: Mapping[str, Tensor], updates: Sequence[Update]) -> tuple[dict[str, Tensor], Tensor]:
+    def average(self, current: Mapping[str, Tensor], updates: Sequence[Update]) -> Average:
         shares_K = capped_shares(_examples(updates), self.cap)
         layers = [name.removesuffix(".a") for name in current if name.endswith(".a")]
         factors = [name for layer in layers for name in (f"{layer}.a", f"{layer}.b")]
@@ -95,10 +121,41 @@ class LowRank:
             rank = len(current[f"{layer}.a"])
             pairs = [(u.tensors[f"{layer}.b"], u.tensors[f"{layer}.a"]) for u in updates]
             averaged[f"{layer}.b"], averaged[f"{layer}.a"] = aggregate_exact(pairs, shares_K, rank)
-        return {name: averaged[name] for name in current}, shares_K
+        return Average({name: averaged[name] for name in current}, shares_K)
 
 
-RULES: dict[RuleName, type[Mean] | type[Precision] | type[LowRank]] = {"mean": Mean, "precision": Precision, "low-rank": LowRank}
+@dataclass(frozen=True)
+class SparseSign:
+    """Sparse sign-guided aggregation, SSCA (FedMChain, Zhang et al., arXiv 2606.01856; the formulas are reconstructed).
+
+    The heaviest cluster of nodes whose signs agree elects a sign for each coordinate, and those who have it are averaged.
+    Without clusters it is TIES-Merging (Yadav et al., NeurIPS 2023) of updates, without election a mean of the cluster.
+    """
+
+    cap: float
+    settings: SscaConfig
+    needs_variance: bool = False
+
+    def average(self, current: Mapping[str, Tensor], updates: Sequence[Update]) -> Average:
+        sparse = clip_to_median(_sparse(updates), self.settings.clip)
+        examples_K = _examples(updates)
+        member_K = torch.ones(len(updates), dtype=torch.bool)
+        if self.settings.clusters:
+            member_K = heaviest_cluster(sign_clusters(sign_agreement(sparse), self.settings.threshold), examples_K)
+        shares_K = torch.zeros_like(examples_K)
+        shares_K[member_K] = capped_shares(examples_K[member_K], self.cap)
+        mean = elected_mean if self.settings.elect else weighted_mean
+        step = mean([u for u, is_member in zip(sparse, member_K.tolist(), strict=True) if is_member], shares_K[member_K])
+        plain = weighted_mean(sparse, capped_shares(examples_K, self.cap))
+        return Average(_moved(current, step, self.settings.server_lr), shares_K, norm_ratio(step, plain))
+
+
+RULES: dict[RuleName, Callable[[RunConfig], Rule]] = {
+    "mean": lambda config: Mean(config.aggregation.max_share),
+    "precision": lambda config: Precision(config.aggregation.max_share),
+    "low-rank": lambda config: LowRank(config.aggregation.max_share),
+    "sparse-sign": lambda config: SparseSign(config.aggregation.max_share, config.ssca),
+}
 
 
 def _examples(updates: Sequence[Update]) -> Tensor:
@@ -106,7 +163,12 @@ def _examples(updates: Sequence[Update]) -> Tensor:
 
 
 def weighted_average(current: Mapping[str, Tensor], updates: Sequence[Update], shares_K: Tensor) -> dict[str, Tensor]:
-    """Weighted mean of each tensor in float64; smaller tensors count as padded with zeros to the current shape."""
+    """Weighted mean of each tensor in float64; smaller tensors count as padded with zeros to the current shape.
+
+    Of sparse updates: the current tensors plus their weighted mean.
+    """
+    if any(update.sparse is not None for update in updates):
+        return _moved(current, weighted_mean(_sparse(updates), shares_K), 1.0)
     averaged = {}
     for name, old in current.items():
         total = torch.zeros(old.shape, dtype=torch.float64)
@@ -117,10 +179,21 @@ def weighted_average(current: Mapping[str, Tensor], updates: Sequence[Update], s
     return averaged
 
 
+def _sparse(updates: Sequence[Update]) -> list[SparseUpdate]:
+    return [update.sparse for update in updates if update.sparse is not None]
+
+
+def _moved(current: Mapping[str, Tensor], step: SparseUpdate, rate: float) -> dict[str, Tensor]:
+    """The group after a step of `rate` times an update."""
+    flat_P = pack(current)
+    flat_P[step.index_K.numpy()] += rate * step.value_K.numpy()
+    return unpack(flat_P, shapes_of(current))
+
+
 def make_rule(config: RunConfig, default: RuleName) -> Rule:
     """The rule that a run asks for, or the method's own."""
     name = default if config.aggregation.rule == "auto" else config.aggregation.rule
-    return RULES[name](config.aggregation.max_share)
+    return RULES[name](config)
 
 
 def check_rule(config: RunConfig, default: RuleName, *, averages: bool) -> None:
@@ -135,6 +208,13 @@ def check_rule(config: RunConfig, default: RuleName, *, averages: bool) -> None:
             raise _refused(asked, f"method {config.method} averages no weights", "leave aggregation.rule at auto")
         return
     rule = default if asked == "auto" else asked
+    sparse = config.update_values != "dense"
+    if rule == "sparse-sign" and not sparse:
+        raise _refused(rule, "it averages sparse updates, and here whole groups travel", "set update.values, to int8 for example")
+    if rule == "low-rank" and sparse:
+        raise _refused(rule, "it averages whole factors, and here sparse updates travel", "set update.values=dense")
+    if sparse and config.adapter.ranks():
+        raise _refused(rule, "sparse updates of groups of different rank cannot be averaged", "unset adapter.rank-by-modality")
     factors_travel = config.adapter.train_a and config.adapter.kind != "full"
     if rule == "low-rank" and not factors_travel:
         raise _refused(

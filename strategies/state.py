@@ -39,6 +39,7 @@ class Outcome:
         shares: per group, the share of each node in the average.
         kept_old_model: too few good replies, so nothing was averaged.
         bytes_down, bytes_up: payload per node.
+        norm_ratios: of each group whose step is not the weighted mean, its norm relative to that one's.
     """
 
     asked: tuple[str, ...]
@@ -48,3 +49,4 @@ class Outcome:
     kept_old_model: bool
     bytes_down: Mapping[str, int]
     bytes_up: Mapping[str, int]
+    norm_ratios: tuple[float, ...] = ()

@@ -135,8 +135,9 @@ class ConcordStrategy(Strategy):
         accepted, rejections = self.check(replies)
         enough = len(accepted) >= self.config.min_replies
         shares: dict[str, dict[str, float]] = {}
+        ratios: list[float] = []
         if enough:
-            self.state.groups, shares = self._average(accepted)
+            self.state.groups, shares, ratios = self._average(accepted)
             self.consensus.update([a.report for a in accepted])
         else:
             log(
@@ -147,7 +148,7 @@ class ConcordStrategy(Strategy):
                 self.config.min_replies,
             )
         self.state.round_ = server_round
-        self.outcome = self._outcome(accepted, rejections, replies, shares, kept_old_model=not enough)
+        self.outcome = self._outcome(accepted, rejections, replies, shares, ratios, kept_old_model=not enough)
         return self.outcome
 
     def check(self, replies: Mapping[int, Message]) -> tuple[list[Accepted], list[Rejection]]:
@@ -169,7 +170,7 @@ class ConcordStrategy(Strategy):
     def conclude(self, replies: Mapping[int, Message]) -> Outcome:
         """Checks the replies of the evaluate-only phase."""
         accepted, rejections = self.check(replies)
-        self.outcome = self._outcome(accepted, rejections, replies, {}, kept_old_model=False)
+        self.outcome = self._outcome(accepted, rejections, replies, {}, [], kept_old_model=False)
         return self.outcome
 
     def arrays(self) -> ArrayRecord:
@@ -197,6 +198,7 @@ class ConcordStrategy(Strategy):
                 self.width,
                 self.config.aggregation.norm_bound,
                 self.needs_variance,
+                sparse=self.config.update_values != "dense",
             )
             messages.append(
                 Message(record, dst_node_id=node_id, message_type=action, ttl=self.config.round_timeout, group_id=str(round_))
@@ -225,15 +227,21 @@ class ConcordStrategy(Strategy):
         self.consensus.write(instruction)
         return to_record(instruction, {name: pack(group) for name, group in travelling.items()}), sent
 
-    def _average(self, accepted: Sequence[Accepted]) -> tuple[dict[str, dict[str, Tensor]], dict[str, dict[str, float]]]:
-        groups, shares = dict(self.state.groups), {}
+    def _average(
+        self, accepted: Sequence[Accepted]
+    ) -> tuple[dict[str, dict[str, Tensor]], dict[str, dict[str, float]], list[float]]:
+        """The new groups, the share of each node in each of them, and the norm ratios that the rule tells."""
+        groups, shares, ratios = dict(self.state.groups), {}, []
         for name, current in self.state.groups.items():
-            updates = [_update_of(a, name) for a in accepted if name in a.groups]
-            if self.rule is not None and updates:
-                with torch.no_grad():
-                    groups[name], shares_K = self.rule.average(current, updates)
-                shares[name] = {u.node: s for u, s in zip(updates, shares_K.tolist(), strict=True)}
-        return groups, shares
+            updates = [_update_of(a, name) for a in accepted if name in a.groups or name in a.sparse]
+            if self.rule is None or not updates:
+                continue
+            with torch.no_grad():
+                average = self.rule.average(current, updates)
+            groups[name] = average.tensors
+            shares[name] = {u.node: s for u, s in zip(updates, average.shares_K.tolist(), strict=True)}
+            ratios += [] if average.norm_ratio is None else [average.norm_ratio]
+        return groups, shares, ratios
 
     def _outcome(
         self,
@@ -241,18 +249,21 @@ class ConcordStrategy(Strategy):
         rejections: Sequence[Rejection],
         replies: Mapping[int, Message],
         shares: Mapping[str, Mapping[str, float]],
+        ratios: Sequence[float],
         *,
         kept_old_model: bool,
     ) -> Outcome:
         names = {node_id: expected.census.node for node_id, expected in self._expected.items()}
         up = {names[i]: record_bytes(r.content) for i, r in replies.items() if i in names and r.has_content()}
         down = {names[i]: size for i, size in self._bytes_down.items()}
-        return Outcome(tuple(names.values()), tuple(accepted), tuple(rejections), shares, kept_old_model, down, up)
+        return Outcome(tuple(names.values()), tuple(accepted), tuple(rejections), shares, kept_old_model, down, up, tuple(ratios))
 
 
 def _update_of(accepted: Accepted, group: str) -> Update:
     claim = next(c for c in accepted.report.groups if c.manifest.group == group)
-    return Update(accepted.census.node, accepted.groups[group], claim.examples, claim.variance)
+    return Update(
+        accepted.census.node, accepted.groups.get(group, {}), claim.examples, claim.variance, accepted.sparse.get(group)
+    )
 
 
 def _read_census(reply: Message | None) -> pb.Census:

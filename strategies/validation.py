@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from importlib.metadata import version
 
@@ -13,9 +13,12 @@ from flwr.app import Message
 from torch import Tensor
 
 from concord.anchors import AnchorSet
+from concord.functional.sparse import SparseUpdate, l2_norm
+from concord.samples import FUSED
 from concord.wire.groups import Group, shapes_from_manifest, shapes_of, unpack
 from concord.wire.messages import WireError, gram_from_wire, matrix_from_wire, prototypes_from_wire
 from concord.wire.records import arrays_from_record, message_from_record
+from concord.wire.sparse import sparse_from_wire
 from concord.wire.v1 import federation_pb2 as pb
 
 COSINE_ROUNDING = 1e-3
@@ -67,11 +70,12 @@ class Rejected(Exception):  # noqa: N818 - a verdict on a reply, not an error of
 
 @dataclass(frozen=True)
 class Accepted:
-    """A reply that counts: the report and the tensors of every group in it."""
+    """A reply that counts: the report and every group in it, as tensors or as what to add to them."""
 
     census: pb.Census
     report: pb.Report
     groups: Mapping[str, dict[str, Tensor]]
+    sparse: Mapping[str, SparseUpdate] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,7 @@ class Expectation:
         width: dimension D of the shared space.
         norm_bound: largest L2 norm of a group's change, and of a class prototype.
         needs_variance: whether each group must claim a variance.
+        sparse: whether groups come as sparse updates.
     """
 
     census: pb.Census
@@ -95,6 +100,7 @@ class Expectation:
     width: int
     norm_bound: float
     needs_variance: bool
+    sparse: bool = False
 
 
 def read_reply(reply: Message, expected: Expectation) -> Accepted:
@@ -113,9 +119,12 @@ def read_reply(reply: Message, expected: Expectation) -> Accepted:
     except WireError as error:
         raise Rejected(Reason.UNDECODABLE, error.message) from error
     claims = {claim.manifest.group: claim for claim in report.groups}
-    if len(claims) != len(report.groups) or claims.keys() != arrays.keys():
+    if any(claim.HasField("sparse") != expected.sparse for claim in report.groups):
+        raise Rejected(Reason.UNDECODABLE, f"sparse updates {'were' if expected.sparse else 'were not'} asked for")
+    if len(claims) != len(report.groups) or (set() if expected.sparse else claims.keys()) != arrays.keys():
         raise Rejected(Reason.UNDECODABLE, f"claims for {sorted(claims)} with arrays for {sorted(arrays)}")
     groups: dict[str, dict[str, Tensor]] = {}
+    sparse: dict[str, SparseUpdate] = {}
     for name, claim in claims.items():
         if name not in expected.sent:
             raise Rejected(Reason.UNKNOWN_GROUP, f"group {name!r} was not asked for; asked: {sorted(expected.sent)}")
@@ -124,11 +133,17 @@ def read_reply(reply: Message, expected: Expectation) -> Accepted:
             shapes = shapes_from_manifest(claim.manifest)  # in the node's order, in which its array is
             if shapes != shapes_of(expected.sent[name]):
                 raise Rejected(Reason.WRONG_SHAPE, f"group {name!r}: the manifest names other tensors or shapes than were sent")
-            groups[name] = unpack(arrays[name], shapes)
+            if expected.sparse:
+                sparse[name] = sparse_from_wire(
+                    claim.sparse, [math.prod(shape) for shape in shapes_of(expected.sent[name]).values()]
+                )
+                _check_norm(name, l2_norm(sparse[name]), expected)
+            else:
+                groups[name] = unpack(arrays[name], shapes)
+                _check_update(name, groups[name], expected)
         except WireError as error:
             raise Rejected(Reason.WRONG_SHAPE, f"group {name!r}: {error.message}") from error
-        _check_update(name, groups[name], expected)
-    return Accepted(expected.census, report, groups)
+    return Accepted(expected.census, report, groups, sparse)
 
 
 def check_identity(report: pb.Report, expected: Expectation) -> None:
@@ -210,7 +225,7 @@ def _check_modalities(report: pb.Report, census: pb.Census) -> None:
     ]
     seen: set[tuple[str, str, str]] = set()
     for what, modality, split in named:
-        if modality not in held:
+        if modality not in held and (what, modality) != ("evaluation", FUSED):
             raise Rejected(Reason.UNKNOWN_MODALITY, f"{what} of {modality!r}, its census names {sorted(held)}")
         if (what, modality, split) in seen:
             raise Rejected(Reason.UNKNOWN_MODALITY, f"{what} of {modality!r} {split} more than once")
@@ -263,7 +278,9 @@ def _check_update(name: str, tensors: Group, expected: Expectation) -> None:
         if not bool(torch.isfinite(tensor).all()):
             raise Rejected(Reason.NOT_FINITE, f"group {name!r}, tensor {key!r} has a value that is not finite")
         square += float((tensor.double() - expected.sent[name][key].double()).square().sum())
-    if math.sqrt(square) > expected.norm_bound:
-        raise Rejected(
-            Reason.LARGE_NORM, f"group {name!r} changed by {math.sqrt(square):.4g}, the bound is {expected.norm_bound:.4g}"
-        )
+    _check_norm(name, math.sqrt(square), expected)
+
+
+def _check_norm(name: str, norm: float, expected: Expectation) -> None:
+    if norm > expected.norm_bound:
+        raise Rejected(Reason.LARGE_NORM, f"group {name!r} changed by {norm:.4g}, the bound is {expected.norm_bound:.4g}")

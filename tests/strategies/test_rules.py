@@ -22,37 +22,37 @@ CURRENT = {"w": torch.zeros(2)}
 
 
 def test_mean_weighs_by_examples() -> None:
-    averaged, shares = Mean(1.0).average(CURRENT, [update(1, 30), update(2, 10), update(4, 10)])
+    averaged, shares, _ = Mean(1.0).average(CURRENT, [update(1, 30), update(2, 10), update(4, 10)])
     assert shares.tolist() == pytest.approx([0.6, 0.2, 0.2])
     assert averaged["w"].tolist() == pytest.approx([0.6 * 1 + 0.2 * 2 + 0.2 * 4] * 2)
     assert averaged["w"].dtype == torch.float32
 
 
 def test_mean_caps_the_largest_share_and_gives_the_rest_to_the_others() -> None:
-    averaged, shares = Mean(0.5).average(CURRENT, [update(1, 80), update(2, 10), update(4, 10)])
+    averaged, shares, _ = Mean(0.5).average(CURRENT, [update(1, 80), update(2, 10), update(4, 10)])
     assert shares.tolist() == pytest.approx([0.5, 0.25, 0.25])
     assert averaged["w"].tolist() == pytest.approx([2.0, 2.0])
 
 
 def test_one_node_alone_has_the_whole_say_whatever_the_cap() -> None:
-    averaged, shares = Mean(0.1).average(CURRENT, [update(3, 5)])
+    averaged, shares, _ = Mean(0.1).average(CURRENT, [update(3, 5)])
     assert shares.tolist() == [1.0]
     assert averaged["w"].tolist() == [3.0, 3.0]
 
 
 def test_nodes_without_examples_share_evenly() -> None:
-    _, shares = Mean(1.0).average(CURRENT, [update(1, 0), update(2, 0)])
+    _, shares, _ = Mean(1.0).average(CURRENT, [update(1, 0), update(2, 0)])
     assert shares.tolist() == [0.5, 0.5]
 
 
 def test_precision_weighs_by_examples_over_variance() -> None:
-    averaged, shares = Precision(1.0).average(CURRENT, [update(1, 10, 1.0), update(2, 10, 2.0), update(4, 20, 4.0)])
+    averaged, shares, _ = Precision(1.0).average(CURRENT, [update(1, 10, 1.0), update(2, 10, 2.0), update(4, 20, 4.0)])
     assert shares.tolist() == pytest.approx([0.5, 0.25, 0.25])  # 10 : 5 : 5
     assert averaged["w"].tolist() == pytest.approx([2.0, 2.0])
 
 
 def test_precision_caps_a_node_that_claims_certainty() -> None:
-    _, shares = Precision(0.4).average(CURRENT, [update(1, 10, 1e-300), update(2, 10, 1.0), update(4, 10, 1.0)])
+    _, shares, _ = Precision(0.4).average(CURRENT, [update(1, 10, 1e-300), update(2, 10, 1.0), update(4, 10, 1.0)])
     assert shares.tolist() == pytest.approx([0.4, 0.3, 0.3])
 
 
@@ -62,7 +62,7 @@ def test_any_valid_claims_give_finite_shares_that_sum_to_one_and_respect_the_cap
 ) -> None:
     updates = [update(1.0, examples, variance) for examples, variance in claims]
     for rule in (Mean(cap), Precision(cap)):
-        averaged, shares = rule.average(CURRENT, updates)
+        averaged, shares, _ = rule.average(CURRENT, updates)
         assert float(shares.sum()) == pytest.approx(1)
         assert float(shares.max()) <= max(cap, 1 / len(claims)) + 1e-9
         assert float(shares.min()) >= 0
@@ -76,7 +76,7 @@ def factors(rank: int, seed: int) -> dict[str, Tensor]:
 
 def test_low_rank_is_the_dense_mean_where_its_rank_fits() -> None:
     updates = [Update(str(rank), factors(rank, rank), 10 * rank) for rank in (1, 2)]
-    averaged, shares = LowRank(1.0).average(factors(3, 0), updates)
+    averaged, shares, _ = LowRank(1.0).average(factors(3, 0), updates)
     dense = sum(share * u.tensors["q.b"] @ u.tensors["q.a"] for share, u in zip(shares.tolist(), updates, strict=True))
     assert shares.tolist() == pytest.approx([1 / 3, 2 / 3])
     torch.testing.assert_close(averaged["q.b"] @ averaged["q.a"], dense, atol=1e-5, rtol=1e-5)
@@ -85,7 +85,7 @@ def test_low_rank_is_the_dense_mean_where_its_rank_fits() -> None:
 
 def test_low_rank_cuts_to_the_best_approximation_of_the_shared_rank() -> None:
     updates = [Update(str(seed), factors(2, seed), 1) for seed in (1, 2, 3)]
-    averaged, _ = LowRank(1.0).average(factors(2, 0), updates)
+    averaged, _, _ = LowRank(1.0).average(factors(2, 0), updates)
     dense = torch.stack([u.tensors["q.b"] @ u.tensors["q.a"] for u in updates]).mean(0)
     u, s, vh = torch.linalg.svd(dense)
     torch.testing.assert_close(averaged["q.b"] @ averaged["q.a"], u[:, :2] * s[:2] @ vh[:2], atol=1e-5, rtol=1e-4)
@@ -94,7 +94,7 @@ def test_low_rank_cuts_to_the_best_approximation_of_the_shared_rank() -> None:
 def test_low_rank_takes_the_mean_of_what_is_no_factor_and_keeps_the_order() -> None:
     current = {"q.a": factors(2, 0)["q.a"], "bias": torch.zeros(2), "q.b": factors(2, 0)["q.b"]}
     updates = [Update(str(v), {**factors(2, v), "bias": torch.full((2,), float(v))}, 1) for v in (1, 3)]
-    averaged, _ = LowRank(1.0).average(current, updates)
+    averaged, _, _ = LowRank(1.0).average(current, updates)
     assert list(averaged) == ["q.a", "bias", "q.b"]
     assert averaged["bias"].tolist() == [2.0, 2.0]
 
@@ -103,7 +103,7 @@ def test_low_rank_is_not_the_mean_of_the_factors() -> None:
     """The test above can tell the exact rule from the naive one."""
     updates = [Update(str(seed), factors(2, seed), 1) for seed in (1, 2)]
     dense = torch.stack([u.tensors["q.b"] @ u.tensors["q.a"] for u in updates]).mean(0)
-    naive, _ = Mean(1.0).average(factors(2, 0), updates)
+    naive, _, _ = Mean(1.0).average(factors(2, 0), updates)
     assert not torch.allclose(naive["q.b"] @ naive["q.a"], dense, atol=0.1)
 
 
@@ -111,14 +111,14 @@ def test_a_b_of_smaller_rank_under_a_shared_frozen_a_is_averaged_exactly() -> No
     a_RI = torch.linalg.qr(torch.randn(7, 3, generator=torch.Generator().manual_seed(0)))[0].T
     b = {rank: factors(rank, rank)["q.b"] for rank in (1, 3)}
     updates = [Update(str(rank), {"q.b": b[rank]}, 1) for rank in b]
-    averaged, _ = Mean(1.0).average({"q.b": torch.zeros(5, 3)}, updates)
+    averaged, _, _ = Mean(1.0).average({"q.b": torch.zeros(5, 3)}, updates)
     dense = (b[1] @ a_RI[:1] + b[3] @ a_RI) / 2
     torch.testing.assert_close(averaged["q.b"] @ a_RI, dense, atol=1e-6, rtol=1e-5)
 
 
 def test_averaging_changes_neither_the_old_group_nor_the_updates() -> None:
     current, updates = {"w": torch.zeros(2)}, [update(1, 1), update(2, 1)]
-    averaged, _ = Mean(1.0).average(current, updates)
+    averaged, _, _ = Mean(1.0).average(current, updates)
     averaged["w"].add_(5)
     assert current["w"].tolist() == [0, 0]
     assert [u.tensors["w"].tolist() for u in updates] == [[1, 1], [2, 2]]
