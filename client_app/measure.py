@@ -58,8 +58,9 @@ def evaluate_fused(
     logits_NC = torch.zeros(len(ids), model.classes, device=device)
     for modality, row_N in instances.rows.items():
         there_N = torch.nonzero(row_N != ABSENT).flatten()
-        own_NC = classify_all(model, modality, tests[modality].take(row_N[there_N]), device)
-        logits_NC.index_add_(0, there_N.to(device), own_NC)
+        if len(there_N):
+            own_NC = classify_all(model, modality, tests[modality].take(row_N[there_N]), device)
+            logits_NC.index_add_(0, there_N.to(device), own_NC)
     return evaluation_message(FUSED, split, logits_NC, instances.y_N.to(device))
 
 

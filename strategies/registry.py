@@ -8,8 +8,9 @@ from typing import Protocol
 from concord.anchors import AnchorSet
 from concord.config import RunConfig
 from concord.errors import ConcordError
-from strategies import fedavg, geolora
+from strategies import fedavg, fedmchain, geolora
 from strategies.fedavg import FedAvg
+from strategies.fedmchain import FedMChain
 from strategies.fedproto import FedProto
 from strategies.geolora import GeoLora
 from strategies.local import Local
@@ -52,7 +53,9 @@ METHODS: dict[str, MethodEntry] = {
     "anchors-only": MethodEntry("no exchange: each node learns from its public anchors alone", Local, None),
     "self-training": MethodEntry("no exchange: GeoLoRA's pseudo-labels on each node alone", Local, None),
     "fedmchain": MethodEntry(
-        "modalities trained one after the other, each for what the others lack", FedAvg, fedavg.DEFAULT_RULE
+        "modalities trained one after the other, each for what the others lack; sparse sign-guided averaging",
+        FedMChain,
+        fedmchain.DEFAULT_RULE,
     ),
     "centralised": MethodEntry("all data in one place: the upper bound", FedAvg, fedavg.DEFAULT_RULE, pooled=True),
 }

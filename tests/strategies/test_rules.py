@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from concord.config import Scalar, parse_config
+from concord.config import Scalar, SscaConfig, parse_config
 from concord.errors import ConcordError
+from concord.functional.sparse import SparseUpdate
 from strategies.registry import METHODS, check_method
-from strategies.rules import LowRank, Mean, Precision, Update, check_rule, make_rule
+from strategies.rules import LowRank, Mean, Precision, SparseSign, Update, check_rule, make_rule
 
 
 def update(value: float, examples: int, variance: float = 0.0) -> Update:
@@ -124,6 +125,63 @@ def test_averaging_changes_neither_the_old_group_nor_the_updates() -> None:
     assert [u.tensors["w"].tolist() for u in updates] == [[1, 1], [2, 2]]
 
 
+def sparse(values: dict[int, float], examples: int = 10, variance: float = 1.0) -> Update:
+    """A sparse update of the six coordinates of `SIX`."""
+    index_K = torch.tensor(sorted(values), dtype=torch.long)
+    value_K = torch.tensor([values[i] for i in sorted(values)])
+    return Update("n", {}, examples, variance, SparseUpdate(6, index_K, value_K))
+
+
+SIX = {"a": torch.tensor([1.0, 1.0]), "b": torch.zeros(2, 2)}
+ALL = SscaConfig(clip=100.0)
+
+
+@pytest.mark.parametrize("rule", [Mean(1.0), Precision(1.0)])
+def test_the_mean_of_sparse_updates_is_that_of_the_groups_that_they_make(rule: Mean | Precision) -> None:
+    updates = [sparse({0: 1.0, 5: -2.0}, 30), sparse({0: 3.0}, 10)]
+    groups = [{"a": SIX["a"] + torch.tensor([1.0, 0.0]), "b": torch.tensor([[0.0, 0.0], [0.0, -2.0]])}]
+    groups.append({"a": SIX["a"] + torch.tensor([3.0, 0.0]), "b": torch.zeros(2, 2)})
+    dense = [Update("n", group, u.examples, u.variance) for group, u in zip(groups, updates, strict=True)]
+    found, expected = rule.average(SIX, updates), rule.average(SIX, dense)
+    assert found.shares_K.tolist() == expected.shares_K.tolist() == [0.75, 0.25]
+    for name in SIX:
+        torch.testing.assert_close(found.tensors[name], expected.tensors[name])
+
+
+def test_sparse_signs_by_hand() -> None:
+    """Two nodes agree, the third is against them: it is left out, and of those two the sign of the sum wins."""
+    updates = [sparse({0: 1.0, 1: 1.0, 2: 4.0}), sparse({0: 3.0, 1: 1.0, 2: -1.0}), sparse({0: -5.0, 1: -5.0, 2: -5.0, 5: 9.0})]
+    tensors, shares_K, norm_ratio = SparseSign(1.0, ALL).average(SIX, updates)
+    assert shares_K.tolist() == [0.5, 0.5, 0.0]
+    torch.testing.assert_close(tensors["a"], torch.tensor([3.0, 2.0]))  # 1 + mean(1, 3), 1 + mean(1, 1)
+    torch.testing.assert_close(tensors["b"], torch.tensor([[4.0, 0.0], [0.0, 0.0]]))  # 4 beats -1 and keeps full strength
+    plain = torch.tensor([-1.0, -3.0, -2.0, 9.0]) / 3
+    assert norm_ratio == pytest.approx(float(torch.tensor([2.0, 1.0, 4.0]).norm() / plain.norm()))
+
+
+def test_the_switches_of_sparse_signs() -> None:
+    updates = [sparse({0: 1.0, 1: 2.0}), sparse({0: 1.0, 1: -1.0}), sparse({0: -8.0})]
+
+    def moved(**switches: bool | float) -> list[float]:
+        tensors = SparseSign(1.0, SscaConfig(**{"clip": 100.0, **switches})).average(SIX, updates).tensors  # type: ignore[arg-type]
+        return [round(x, 4) for x in (tensors["a"] - SIX["a"]).tolist()]
+
+    assert moved(clusters=False, elect=False) == [-2.0, 0.3333]
+    assert moved(clusters=False) == [-8.0, 2.0]
+    assert moved(elect=False) == [1.0, 0.5]
+    assert moved(elect=False, server_lr=0.5) == [0.5, 0.25]
+    norm = 5**0.5  # of the first, the median of the three
+    assert moved(clusters=False, elect=False, clip=1.0) == pytest.approx([(2 - norm) / 3, 1 / 3], abs=1e-4)
+
+
+def test_one_node_that_flips_its_signs_has_no_share() -> None:
+    generator = torch.Generator().manual_seed(0)
+    honest = torch.randn(6, generator=generator)
+    draws = [honest + 0.3 * torch.randn(6, generator=generator) for _ in range(4)]
+    updates = [sparse(dict(enumerate(draw.tolist()))) for draw in [*draws, -draws[0]]]
+    assert SparseSign(1.0, ALL).average(SIX, updates).shares_K.tolist() == [0.25] * 4 + [0.0]
+
+
 @pytest.mark.parametrize(("name", "kind"), [("mean", Mean), ("precision", Precision), ("low-rank", LowRank), ("auto", Precision)])
 def test_make_rule_gives_what_was_asked_for_or_the_methods_own(name: str, kind: type) -> None:
     rule = make_rule(parse_config({"aggregation.rule": name, "aggregation.max-share": 0.3}), "precision")
@@ -139,6 +197,15 @@ REFUSED: list[tuple[dict[str, Scalar], str]] = [
     ({"aggregation.rule": "low-rank"}, "here A is not trained"),
     ({"aggregation.rule": "low-rank", "adapter.train-a": True, "adapter.kind": "full"}, "here A is not trained"),
     ({"adapter.train-a": True, "adapter.rank-by-modality": "word=2"}, "different rank cannot be averaged one by one"),
+    ({"aggregation.rule": "sparse-sign"}, "here whole groups travel"),
+    ({"method": "fedmchain", "update.values": "dense"}, "here whole groups travel"),
+    (
+        {"aggregation.rule": "low-rank", "adapter.train-a": True, "update.values": "int8"},
+        "it averages whole factors, and here sparse updates travel",
+    ),
+    ({"update.values": "sign", "adapter.rank-by-modality": "word=2"}, "groups of different rank cannot be averaged"),
+    ({"method": "fedmchain", "adapter.scope": "shared"}, "trains one modality and leaves the others as they are"),
+    ({"method": "fedmchain", "model.head": "shared"}, "trains one modality and leaves the others as they are"),
     (
         {"method": "fedavg", "aggregation.rule": "mean", "adapter.train-a": True, "adapter.rank-by-modality": "word=2"},
         "different rank cannot be averaged one by one",
@@ -159,6 +226,8 @@ def test_settings_that_make_no_sense_are_refused_with_the_reason(settings: dict[
         {"aggregation.rule": "mean", "adapter.train-a": True},
         {"aggregation.rule": "low-rank", "adapter.train-a": True, "adapter.rank-by-modality": "word=2"},
         {"adapter.rank-by-modality": "word=2"},
+        {"method": "fedavg", "aggregation.rule": "sparse-sign", "update.values": "float16"},
+        {"method": "fedmchain", "aggregation.rule": "mean", "update.values": "dense"},
         *({"method": method} for method in METHODS),
     ],
     ids=str,
