@@ -126,11 +126,12 @@ def test_what_nodes_lack_is_dealt_evenly_to_those_who_hold_it() -> None:
 
 
 def test_an_instance_that_equals_another_in_one_modality_is_left_out_in_all() -> None:
-    def view(*values: float) -> Samples:
-        return Samples(torch.tensor(values), torch.zeros(len(values), dtype=torch.int64), tuple("abcd"))
+    def view(*values: float, ids: str = "abcd") -> Samples:
+        return Samples(torch.tensor(values), torch.zeros(len(values), dtype=torch.int64), tuple(ids))
 
     assert distinct_instances([view(1, 2, 1, 4), view(5, 6, 7, 6)]).tolist() == [0, 1]
     assert distinct_instances([view(1, 2, 3, 4), view(4, 3, 2, 1)]).tolist() == [0, 1, 2, 3]  # another modality is no duplicate
+    assert distinct_instances([view(1, 2, 3, 4, ids="abca")]).tolist() == [0, 1, 2]
 
 
 def test_anchors_come_from_owners_of_their_own_or_from_different_owners_of_nodes() -> None:
