@@ -12,7 +12,7 @@ from client_app.encoders.encoder import TOKENS, Encoder, Positions, Tokens, unif
 
 UNITS, AXES = 5, 3
 CHANNELS = UNITS * AXES
-TURN, SCALE, JITTER = 0.1, 0.05, 0.03  # deviations: radians about each axis, share of the amplitude, units of the input
+TURN, SCALE, JITTER = 0.1, 0.1, 0.03  # deviations: radians about each axis, share of the amplitude, units of the input
 LONGEST_SHIFT = 25  # of 125 times, one second
 
 
