@@ -24,7 +24,9 @@ keys_app = typer.Typer(no_args_is_help=True, help="Certificates and keys of a fe
 app.add_typer(keys_app, name="keys")
 
 Method = Annotated[str | None, typer.Option(help="a name of `concord methods`; default geolora")]
-Scenario = Annotated[str | None, typer.Option(help="labelled, unlabelled=<modality>, disjoint-labels, local-heads")]
+Scenario = Annotated[
+    str | None, typer.Option(help="labelled, unlabelled=<modality>, disjoint-labels, local-heads, missing=<rate>, skew=<number>")
+]
 Seed = Annotated[int | None, typer.Option(help="seed of splits, initial weights and batches")]
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="any key of `concord config`")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="print only the end")]
@@ -125,7 +127,7 @@ def data_deal(
         Path, typer.Argument(help="a folder a node is made below it; with a single --node it is the folder of that node")
     ],
     suite: Annotated[str, typer.Option(help="a name of `concord data list`")] = "demo",
-    scenario: Annotated[str, typer.Option(help="which labels are left out")] = "labelled",
+    scenario: Annotated[str, typer.Option(help="which labels and modalities are left out")] = "labelled",
     data: Data = None,
     seed: Annotated[int, typer.Option(min=0, help="seed of the splits; that of the run")] = 0,
     node: Annotated[list[str] | None, typer.Option(help="only this node; may be repeated")] = None,

@@ -154,7 +154,7 @@ class RunConfig(Section):
 
     method: str = Field("geolora", description="a name of `concord methods`")
     suite: str = Field("demo", description="a name of `concord data list`")
-    scenario: str = Field("labelled", description="which labels nodes have, see docs/methods.md")
+    scenario: str = Field("labelled", description="which labels and modalities nodes have, see docs/methods.md")
     data: str = Field("", description="folder with the data packs")
     anchors: str = Field("", description="folder of a public anchor set; empty: the suite's own, drawn by seed")
     run_folder: str = Field("", description="where the run is written; empty: by run id under ~/.concord/runs")

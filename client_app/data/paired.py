@@ -9,7 +9,7 @@ it does not depend on which modalities are missing, so figures at different rate
 - A node tests its own part in the modalities that it holds. In a modality that it lacks, its part is dealt evenly to the
   nodes that hold it, on top of their own: in each modality the tests of all holders cover the split.
 
-Instances that equal another in one modality are left out in all.
+Instances that equal an earlier one in one modality are left out in all.
 
 Legend: N instances, C concepts, K nodes of an owner.
 """
@@ -181,11 +181,12 @@ def parts_to_test(joint: Mapping[str, Index], holders: Sequence[str]) -> dict[st
 
 
 def distinct_instances(views: Sequence[Samples]) -> Index:
-    """The instances that equal no earlier one in any modality; `views` are the modalities of the same instances."""
-    seen: set[tuple[int, bytes]] = set()
+    """The instances that equal no earlier one in any modality, nor in name; `views` are the modalities of the same instances."""
+    seen: set[tuple[int, str | bytes]] = set()
     kept = []
     for i in range(len(views[0])):
-        rows = {(rank, view.x[i].numpy().tobytes()) for rank, view in enumerate(views)}
+        rows: set[tuple[int, str | bytes]] = {(rank, view.x[i].numpy().tobytes()) for rank, view in enumerate(views)}
+        rows.add((0, views[0].ids[i]))
         if not rows & seen:
             kept.append(i)
         seen |= rows

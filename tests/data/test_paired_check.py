@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from client_app.data.check import check_suite
 from client_app.data.federation import build_federation
 from client_app.data.packs import ArrayFile
-from client_app.data.readers.activity import DSADS
-from client_app.data.readers.strokes import OMNIGLOT
+from client_app.data.readers.activity import ACCELEROMETER, DSADS, GYROSCOPE, MAGNETOMETER
+from client_app.data.readers.strokes import OMNIGLOT, STROKE_IMAGE, STROKE_PATH
 from concord.errors import ConcordError
 
 Arrays = dict[str, NDArray[Any]]
@@ -104,3 +104,32 @@ def test_a_truncated_file_is_found(suite: str, tmp_path: Path) -> None:
     path = tmp_path / FILES[suite].path
     path.write_bytes(path.read_bytes()[:500])
     assert "truncated" in check_suite(suite, tmp_path)[0].message
+
+
+def test_signals_are_in_physical_units_unit_by_unit(tmp_path: Path) -> None:
+    arrays = tiny("activity")
+    arrays["x"][0, :, 1, 0] = [9807, 0, -9807]  # the right arm's accelerometer
+    arrays["x"][0, 7, 4, 1, 2] = 2000  # the left leg's gyroscope
+    assert problems(DSADS, arrays, tmp_path) == []
+    accelerometer, gyroscope, magnetometer = (reader.build(tmp_path) for reader in (ACCELEROMETER, GYROSCOPE, MAGNETOMETER))
+    assert accelerometer.samples.x[0, 0].tolist() == pytest.approx([0, 0, 0, 1, 0, -1] + [0] * 9, abs=1e-4)
+    assert gyroscope.samples.x[0, 7].tolist() == pytest.approx([0] * 14 + [2])
+    assert not magnetometer.samples.x.any()
+    assert accelerometer.samples.ids == magnetometer.samples.ids == ("activity/a01-p1-s01", "activity/a19-p8-s57")
+    assert accelerometer.samples.y.tolist() == [0, 18]
+    assert accelerometer.owners == ("subject-1", "subject-8")
+
+
+def test_drawings_are_shrunk_and_their_paths_point_up(tmp_path: Path) -> None:
+    arrays = tiny("strokes")
+    arrays["image"][0, 0, 0] = 0b11100000
+    arrays["image"][0, 1, 0] = 0b11000000
+    arrays["points"][:2] = [[10, 10], [10, 20]]  # down, as rows of an image go
+    assert problems(OMNIGLOT, arrays, tmp_path) == []
+    images, paths = STROKE_IMAGE.build(tmp_path), STROKE_PATH.build(tmp_path)
+    assert images.samples.x.shape == (2, 26, 26)
+    assert images.samples.x[0, 0, :3].tolist() == [1, 0.25, 0]
+    assert images.samples.x[0].sum() == 1.25
+    assert paths.samples.x[0, [0, -1]].tolist() == [[0, 1, 1], [0, -1, 1]]
+    assert images.samples.ids == paths.samples.ids == ("strokes/c000-d01", "strokes/c241-d20")
+    assert images.owners == ("drawer-01", "drawer-20")
