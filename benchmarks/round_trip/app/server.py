@@ -11,6 +11,8 @@ from flwr.app import Array, ArrayRecord, Context, Message, MetricRecord, RecordD
 from flwr.serverapp import Grid, ServerApp
 from flwr.serverapp.strategy import FedAvg
 
+from strategies.exchange import exchange
+
 TENSORS, ROWS, COLUMNS = 448, 8, 1000  # 32 KB each, 14 MB in all
 
 app = ServerApp()
@@ -28,11 +30,11 @@ def main(grid: Grid, context: Context) -> None:
         "packed": lambda: ArrayRecord({"group": Array(tensors.reshape(-1))}),
         "one array a tensor": lambda: ArrayRecord({f"t{i:03}": Array(tensor) for i, tensor in enumerate(tensors)}),
     }
-    poll, repeats = float(context.run_config["poll"]), int(context.run_config["repeats"])
+    repeats = int(context.run_config["repeats"])
     trips: dict[str, list[dict[str, float]]] = {name: [] for name in layouts}
     for _ in range(repeats):
         for name, layout in layouts.items():
-            trips[name].append(_trip(grid, node, RecordDict({"arrays": layout()}), poll))
+            trips[name].append(_trip(grid, node, RecordDict({"arrays": layout()})))
     rounds = []
     strategy = FedAvg(min_train_nodes=1, min_evaluate_nodes=1, min_available_nodes=1)
     for _ in range(repeats):
@@ -42,21 +44,17 @@ def main(grid: Grid, context: Context) -> None:
     Path(str(context.run_config["out"])).write_text(json.dumps({"trips": trips, "fedavg": rounds}))
 
 
-def _trip(grid: Grid, node: int, content: RecordDict, poll: float) -> dict[str, float]:
-    """One message and its reply: the whole, and the parts of it."""
+def _trip(grid: Grid, node: int, content: RecordDict) -> dict[str, float]:
+    """One message and its reply, as a strategy of Concord sends it: the whole, and the parts of it."""
     started = time.time()
-    (sent,) = grid.push_messages([Message(content, dst_node_id=node, message_type="train", ttl=600)])
-    pushed = time.time()
-    while not (replies := list(grid.pull_messages([sent]))):
-        time.sleep(poll)
+    replies = exchange(grid, [Message(content, dst_node_id=node, message_type="train", ttl=600)], timeout=600)
     ended = time.time()
-    metrics = cast(MetricRecord, replies[0].content["metrics"])
+    metrics = cast(MetricRecord, replies[node].content["metrics"])
     told = {name: cast(float, metrics[name]) for name in ("process", "app", "handler")}
     return {
         "all": ended - started,
-        "push to the SuperLink": pushed - started,
-        "wait until the ClientApp process starts": told["process"] - pushed,
-        "process start to app code": told["app"] - told["process"],
-        "app code to handler": told["handler"] - told["app"],
-        "handler to reply at the server": ended - told["handler"],
+        "message there, and polls until the ClientApp process starts": told["process"] - started,
+        "process start, Flower's imports": told["app"] - told["process"],
+        "message from the SuperNode to the handler": told["handler"] - told["app"],
+        "reply back, through both databases, and polls": ended - told["handler"],
     }
