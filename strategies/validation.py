@@ -23,7 +23,7 @@ from concord.wire.v1 import federation_pb2 as pb
 
 COSINE_ROUNDING = 1e-3
 
-MOST_LOSSES, LONGEST_NAME = 16, 32  # of a report; both come from the node
+MOST_LOSSES, LONGEST_NAME = 64, 32  # of a report; both come from the node
 
 
 class Reason(StrEnum):
