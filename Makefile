@@ -36,8 +36,9 @@ format: $(DEV) ## rewrite the code in its style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(SETUP) ## run the comparison that is not run yet, on the data packs in DATA=DIR (hours)
-	$(BIN)/python -m benchmarks --data "$(or $(DATA),$(CONCORD_DATA),$(error name the folder of the data packs: make bench DATA=DIR))"
+bench: $(SETUP) ## run what is not run yet of the comparison on SUITE=digits or activity, with the data packs in DATA=DIR (hours)
+	$(BIN)/python -m benchmarks $(or $(SUITE),digits) \
+	  --data "$(or $(DATA),$(CONCORD_DATA),$(error name the folder of the data packs: make bench DATA=DIR))"
 
 soak: $(SETUP) ## kill parts of a real federation while it trains, and count what was lost (half an hour)
 	$(BIN)/python -m benchmarks.soak

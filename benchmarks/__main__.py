@@ -1,32 +1,66 @@
-"""``python -m benchmarks --data DIR``: runs what is missing and writes the tables again."""
+"""``python -m benchmarks SUITE --data DIR``: runs what is missing of a comparison and writes its tables again."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from benchmarks.cases import ablation_cases, method_cases
-from benchmarks.sweep import read_results, run_cases
-from benchmarks.tables import write_tables
+from benchmarks.activity import cases as activity_cases
+from benchmarks.activity import tables as activity_tables
+from benchmarks.digits import cases as digits_cases
+from benchmarks.digits import tables as digits_tables
+from benchmarks.markdown import Results, replace_block
+from benchmarks.sweep import Case, read_results, run_cases
+from concord.run_folder import atomic_write
 
 HERE = Path(__file__).parent
-RESULTS = HERE / "results" / "digits.jsonl"
-TABLES = HERE / "results" / "digits.md"
 README = HERE.parent / "README.md"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The runs of a suite and what is made of them: a page of all tables, and what the README shows."""
+
+    methods: Callable[[], Iterable[Case]]
+    ablations: Callable[[], Iterable[Case]]
+    page: Callable[[Results], str]
+    block: Callable[[Results], str]
+
+
+COMPARISONS = {
+    "digits": Comparison(
+        digits_cases.method_cases, digits_cases.ablation_cases, digits_tables.whole_page, digits_tables.readme_block
+    ),
+    "activity": Comparison(
+        activity_cases.method_cases, activity_cases.ablation_cases, activity_tables.whole_page, activity_tables.readme_block
+    ),
+}
 
 
 def main() -> None:
     """Parses the command line and does it."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Compare all methods on suite digits.")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Compare all methods on a suite.")
+    parser.add_argument("suite", choices=COMPARISONS)
     parser.add_argument("--data", type=Path, help="folder with the data packs; without it only the tables are written again")
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time, one core each (default 2)")
     parser.add_argument("--part", choices=("methods", "ablations", "all"), default="all", help="which runs (default all)")
     arguments = parser.parse_args()
+    comparison = COMPARISONS[arguments.suite]
+    results = HERE / "results" / f"{arguments.suite}.jsonl"
     if arguments.data:
-        cases = {"methods": method_cases(), "ablations": ablation_cases(), "all": chain(method_cases(), ablation_cases())}
-        run_cases(cases[arguments.part], arguments.data.resolve(), RESULTS, arguments.jobs)
-    write_tables(read_results(RESULTS), TABLES, README)
+        parts = {"methods": [comparison.methods()], "ablations": [comparison.ablations()]}
+        cases = chain(*parts.get(arguments.part, [*parts["methods"], *parts["ablations"]]))
+        run_cases(cases, arguments.data.resolve(), results, arguments.jobs)
+    write_tables(comparison, arguments.suite, read_results(results))
+
+
+def write_tables(comparison: Comparison, suite: str, results: Results) -> None:
+    """Writes the page of a comparison and its part of the README."""
+    atomic_write(HERE / "results" / f"{suite}.md", comparison.page(results))
+    replace_block(README, suite, comparison.block(results))
 
 
 if __name__ == "__main__":

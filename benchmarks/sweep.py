@@ -10,15 +10,42 @@ import multiprocessing
 import os
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cases import SUITE, Case
+from concord.config import Scalar
 
 Figures = dict[str, Any]
 KEPT = ("accuracy", "retrieval", "cka", "bytes", "seconds")
+SEEDS = (0, 1, 2, 3, 4)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table: a method with settings that differ from the defaults."""
+
+    name: str
+    method: str
+    settings: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One run: a row on a suite, with the settings that all rows of the suite have in common."""
+
+    suite: str
+    row: Row
+    scenario: str
+    seed: int
+    common: Mapping[str, Scalar] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """Name of the case in the results file of its suite."""
+        return f"{self.row.name} | {self.scenario} | {self.seed}"
 
 
 def run_cases(cases: Iterable[Case], data: Path, results: Path, jobs: int) -> None:
@@ -57,16 +84,16 @@ def run_case(case: Case, data: Path) -> Figures:
         config = parse_config(
             {
                 "method": case.row.method,
-                "suite": SUITE,
+                "suite": case.suite,
                 "scenario": case.scenario,
                 "data": str(data),
                 "seed": case.seed,
                 "run-folder": f"{folder}/run",
-                "share-test-embeddings": True,
+                **case.common,
                 **case.row.settings,
             }
         )
-        federation = build_federation(SUITE, data, case.seed, case.scenario, METHODS[case.row.method].pooled)
+        federation = build_federation(case.suite, data, case.seed, case.scenario, METHODS[case.row.method].pooled)
         grid = InProcessGrid(app, config.flat(), len(federation.nodes))
         started = time.process_time()
         result = open_run(config, grid).rounds()

@@ -7,12 +7,25 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.cases import ABLATIONS, METHOD_ROWS, MODALITIES, NODES, SCENARIOS, SEEDS, STANDS_FOR, ablation_cases, method_cases
-from benchmarks.sweep import Figures, read_results
-from benchmarks.tables import BEGIN, END, aims, cell, difference, seed_values, table, whole_page, write_tables
+from benchmarks.__main__ import COMPARISONS
+from benchmarks.activity import cases as activity
+from benchmarks.activity import tables as activity_tables
+from benchmarks.digits.cases import (
+    METHOD_ROWS,
+    MODALITIES,
+    NODES,
+    SCENARIOS,
+    STANDS_FOR,
+    ablation_cases,
+    method_cases,
+)
+from benchmarks.digits.tables import aims, readme_block, seed_values, whole_page
+from benchmarks.markdown import cell, difference, replace_block, table
+from benchmarks.sweep import SEEDS, Figures, read_results
+from client_app.data.activity import ACTIVITY
 from client_app.data.digits import DIGITS
-from concord.config import known_keys
-from strategies.registry import METHODS
+from concord.config import parse_config
+from strategies.registry import check_method
 
 ACCURACY = {"geolora": 0.95, "anchors-only": 0.75, "fedavg": 0.94, "centralised": 0.96, "local": 0.9}
 
@@ -44,15 +57,13 @@ def test_every_row_and_scenario_is_run_or_stood_for() -> None:
             assert STANDS_FOR.get((row.name, scenario), (row.name, scenario)) in run
 
 
-def test_a_case_is_run_once() -> None:
-    keys = [case.key for case in (*method_cases(), *ablation_cases())]
-    assert len(keys) == len(set(keys))
-
-
-def test_rows_name_methods_and_settings_that_exist() -> None:
-    for row in (*METHOD_ROWS, *ABLATIONS):
-        assert row.method in METHODS
-        assert set(row.settings) <= set(known_keys())
+@pytest.mark.parametrize("suite", COMPARISONS)
+def test_a_case_is_run_once_with_settings_that_make_sense(suite: str) -> None:
+    cases = [*COMPARISONS[suite].methods(), *COMPARISONS[suite].ablations()]
+    assert len(cases) == len({case.key for case in cases})
+    for case in cases:
+        assert case.suite == suite
+        check_method(parse_config({"method": case.row.method, **case.common, **case.row.settings}))
 
 
 def test_the_number_of_nodes_is_that_of_the_suite() -> None:
@@ -84,18 +95,44 @@ def test_aims_are_computed(results: dict[str, Figures]) -> None:
 
 def test_the_readme_keeps_all_but_the_block(results: dict[str, Figures], tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
-    write_tables(results, tmp_path / "page.md", readme)
+    begin, end = "<!-- digits:begin -->", "<!-- digits:end -->"
+    readme.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
+    replace_block(readme, "digits", readme_block(results))
     text = readme.read_text()
-    assert text.startswith(f"before\n{BEGIN}\n")
-    assert text.endswith(f"{END}\nafter\n")
+    assert text.startswith(f"before\n{begin}\n")
+    assert text.endswith(f"{end}\nafter\n")
     assert "old" not in text
     assert "| geolora | 0.950 ± 0.020 |" in text
 
 
+def activity_figures(row: str, seed: int) -> Figures:
+    fused = {"fedmchain": 0.9, "joint": 0.8}.get(row, 0.85) + 0.01 * (seed - 2)
+    accuracy = {"fused": {"accuracy": fused, "macro-f1": fused - 0.1}}
+    accuracy |= {m: {"accuracy": fused - 0.1 * rank, "macro-f1": 0.5} for rank, m in enumerate(activity.SENSORS, start=1)}
+    sent = 1000.0 if row == "fedmchain" else 40_000.0
+    return {
+        "accuracy": {"unseen": accuracy},
+        "bytes": {"up-per-node-round": sent, "down-per-node-round": 50_000.0},
+        "seconds": {"total": 60.0},
+    }
+
+
+def test_tables_and_aims_of_suite_activity() -> None:
+    cases = [*activity.method_cases(), *activity.ablation_cases()]
+    results = {case.key: activity_figures(case.row.name, case.seed) for case in cases}
+    reached = {name: value for name, _, value in activity_tables.aims(results)}
+    assert reached["rate 0.5: weakest sensor at least 3 points above joint training"] is True
+    assert reached["rate 0.5: fused accuracy above `late fusion` by more than the interval"] is True
+    assert reached["rate 0.3: 30 times fewer bytes up than dense `joint` for at most 1 point"] is True
+    assert "| fedmchain | 0.900 ± 0.020 | 0.800 ± 0.020 |" in activity_tables.readme_block(results)
+    assert "40 times fewer, +0.100 ± 0.000" in activity_tables.whole_page(results)
+    assert {value for _, _, value in activity_tables.aims({})} == {None}
+    assert len(ACTIVITY.nodes) * 20 == activity.CENTRALISED_STEPS
+
+
 def test_a_page_of_no_results_and_the_committed_one() -> None:
     assert "| geolora | – |" in whole_page({})
-    committed = Path(__file__).parents[2] / "benchmarks" / "results" / "digits.jsonl"
-    known = {case.key for case in (*method_cases(), *ablation_cases())}
-    assert set(read_results(committed)) <= known
+    for suite, comparison in COMPARISONS.items():
+        committed = Path(__file__).parents[2] / "benchmarks" / "results" / f"{suite}.jsonl"
+        assert set(read_results(committed)) <= {case.key for case in (*comparison.methods(), *comparison.ablations())}
     assert len(SEEDS) == 5

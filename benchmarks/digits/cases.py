@@ -6,27 +6,17 @@ done once: see `STANDS_FOR`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 
-from concord.config import Scalar
+from benchmarks.sweep import SEEDS, Case, Row
 
 SUITE = "digits"
-SEEDS = (0, 1, 2, 3, 4)
+COMMON = {"share-test-embeddings": True}
 MODALITIES = ("speech", "image", "pen", "sign", "word")
 UNLABELLED = "unlabelled=speech"
 SCENARIOS = ("labelled", UNLABELLED, "disjoint-labels", "local-heads")
 NODES = 13
 CENTRALISED_STEPS = 20 * NODES // len(MODALITIES)  # a step takes one batch of every modality: as many batches as 13 nodes
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of a table: a method with settings that differ from the defaults."""
-
-    name: str
-    method: str
-    settings: Mapping[str, Scalar] = field(default_factory=dict)
 
 
 METHOD_ROWS = (
@@ -68,6 +58,8 @@ ABLATIONS = (
     Row("plain mean", "geolora", {"aggregation.rule": "mean"}),
     Row("precision from MC dropout", "geolora", {"precision.estimate": "mc-dropout"}),
     Row("precision from Fisher information", "geolora", {"precision.estimate": "fisher"}),
+    Row("shares of nodes without a cap", "geolora", {"aggregation.max-share": 1.0}),
+    Row("a head a modality", "geolora", {"model.head": "modality"}),
     Row("LoRA (no magnitude)", "geolora", {"adapter.kind": "lora"}),
     Row("whole trunk trained", "geolora", {"adapter.kind": "full"}),
     Row("A trained, exact low-rank average", "geolora", {"adapter.train-a": True, "aggregation.rule": "low-rank"}),
@@ -79,31 +71,17 @@ ABLATIONS = (
 )
 
 
-@dataclass(frozen=True)
-class Case:
-    """One run."""
-
-    row: Row
-    scenario: str
-    seed: int
-
-    @property
-    def key(self) -> str:
-        """Name of the case in the results file."""
-        return f"{self.row.name} | {self.scenario} | {self.seed}"
-
-
 def method_cases() -> Iterator[Case]:
     """Every run of the comparison of methods, seed by seed."""
     for seed in SEEDS:
         for scenario in SCENARIOS:
             for row in METHOD_ROWS:
                 if STANDS_FOR.get((row.name, scenario), (row.name, scenario)) == (row.name, scenario):
-                    yield Case(row, scenario, seed)
+                    yield Case(SUITE, row, scenario, seed, COMMON)
 
 
 def ablation_cases() -> Iterator[Case]:
     """Every run of the ablations, seed by seed; the full method is in `method_cases`."""
     for seed in SEEDS:
         for row in ABLATIONS:
-            yield Case(row, ABLATION_SCENARIO, seed)
+            yield Case(SUITE, row, ABLATION_SCENARIO, seed, COMMON)

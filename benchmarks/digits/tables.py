@@ -1,44 +1,27 @@
-"""Tables of mean and 95 % interval over the seeds (Student t), as Markdown."""
+"""Tables of suite `digits`."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
 from itertools import permutations
-from pathlib import Path
 from statistics import mean
 
-from benchmarks.cases import (
+from benchmarks.digits.cases import (
     ABLATION_SCENARIO,
     ABLATIONS,
     METHOD_ROWS,
     MODALITIES,
     SCENARIOS,
-    SEEDS,
     STANDS_FOR,
     UNLABELLED,
-    Row,
     method_cases,
 )
-from benchmarks.sweep import Figures
-from concord.functional.statistics import mean_interval, paired_difference
-from concord.run_folder import atomic_write
+from benchmarks.markdown import Figure, Results, bytes_of, cell, difference, mark, seconds, seeds_run, table
+from benchmarks.sweep import SEEDS, Figures, Row
+from concord.functional.statistics import paired_difference
 
-Results = Mapping[str, Figures]
-Figure = Callable[[Figures], float]
-BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 SPLITS = ("random", "unseen")
 SPACES = ("pooled", "anchor-coordinates")
-COMMAND = "python -m benchmarks --data DIR"
-
-
-def write_tables(results: Results, page: Path, readme: Path) -> None:
-    """Writes all tables to `page`, and those of the README between its markers."""
-    atomic_write(page, whole_page(results))
-    text = readme.read_text()
-    if BEGIN in text:
-        block = f"{BEGIN}\n{readme_block(results)}\n{END}"
-        atomic_write(readme, re.sub(f"{BEGIN}.*{END}", lambda _: block, text, flags=re.DOTALL))
+COMMAND = "python -m benchmarks digits --data DIR"
 
 
 def whole_page(results: Results) -> str:
@@ -46,7 +29,7 @@ def whole_page(results: Results) -> str:
     parts = [
         "# Results on suite `digits`",
         f"Made by `{COMMAND}`. Mean and 95 % interval (Student t) over the seeds; a dash: not run yet; no interval: one seed. "
-        + seeds_run(results),
+        + seeds_run(results, list(method_cases())),
         "Settings were chosen on samples held out of the training data of other seeds (100 and up), never on test data.",
         "A row that keeps its heads at home, or has one node, is the same run in `local-heads` as in `labelled`; "
         "`anchors-only` is one run for all scenarios; `self-training` without unlabelled samples is `local`.",
@@ -72,7 +55,7 @@ def readme_block(results: Results) -> str:
     """What the README shows: accuracy where labels are missing, retrieval, cost, and the aims."""
     parts = [
         f"Accuracy in scenario `{UNLABELLED}` (speech nodes have no labels), split `random`, mean ± 95 % interval (no interval: "
-        "one seed). " + seeds_run(results),
+        "one seed). " + seeds_run(results, list(method_cases())),
         accuracy_table(results, UNLABELLED, "random"),
         "Cross-modal retrieval in pooled embeddings by scenario: P@10, mean over the 20 ordered pairs of modalities (chance "
         "0.10); and bytes that a node sends in a round, scenario `labelled`:",
@@ -92,18 +75,6 @@ def retrieval_overview(results: Results) -> str:
         scores = [cell(seed_values(results, row, scenario, retrieval("pooled"))) for scenario in SCENARIOS]
         rows.append([row.name, *scores, cell(seed_values(results, row, "labelled", bytes_of("up")), 1000, 0)])
     return table(["method", *(f"`{scenario}`" for scenario in SCENARIOS), "kB up"], rows)
-
-
-def seeds_run(results: Results) -> str:
-    """Which seeds the figures are over, in a sentence."""
-    complete = [seed for seed in SEEDS if all(case.key in results for case in method_cases() if case.seed == seed)]
-    begun = [
-        seed
-        for seed in SEEDS
-        if seed not in complete and any(case.key in results for case in method_cases() if case.seed == seed)
-    ]
-    sentence = f"Seeds run: {', '.join(map(str, complete)) or 'none'}"
-    return sentence + (f"; in part: {', '.join(map(str, begun))}." if begun else ".")
 
 
 def accuracy_table(results: Results, scenario: str, split: str) -> str:
@@ -185,10 +156,7 @@ def ablation_table(results: Results) -> str:
 
 def aims_table(results: Results) -> str:
     """The aims of the comparison, computed, reached or not."""
-    rows = [
-        [name, measured, "–" if reached is None else "reached" if reached else "not reached"]
-        for name, measured, reached in aims(results)
-    ]
+    rows = [[name, measured, mark(reached)] for name, measured, reached in aims(results)]
     return table(["aim", "measured", ""], rows)
 
 
@@ -262,35 +230,3 @@ def pair_figure(space: str, pair: str, kind: str) -> Figure:
 def mean_cka(figures: Figures) -> float:
     """CKA, mean over the pairs of modalities."""
     return float(mean(figures["cka"].values()))
-
-
-def bytes_of(way: str) -> Figure:
-    """Bytes of a node and round, ``up`` or ``down``."""
-    return lambda figures: float(figures["bytes"][f"{way}-per-node-round"])
-
-
-def seconds(figures: Figures) -> float:
-    """Wall time of a run."""
-    return float(figures["seconds"]["total"])
-
-
-def cell(values: Sequence[float], unit: float = 1, digits: int = 3) -> str:
-    """Mean and interval."""
-    if not values:
-        return "–"
-    centre, half = mean_interval([value / unit for value in values])
-    return f"{centre:.{digits}f}" if len(values) == 1 else f"{centre:.{digits}f} ± {half:.{digits}f}"
-
-
-def difference(values: Sequence[float], reference: Sequence[float]) -> str:
-    """Mean and interval of the paired difference."""
-    if len(values) != len(reference) or len(values) < 2:
-        return "–"
-    change, half = paired_difference(values, reference)
-    return f"{change:+.3f} ± {half:.3f}"
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

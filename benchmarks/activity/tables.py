@@ -1,0 +1,144 @@
+"""Tables of suite `activity`."""
+
+from __future__ import annotations
+
+from statistics import mean
+
+from benchmarks.activity.cases import (
+    ABLATION_RATE,
+    ABLATIONS,
+    FULL,
+    JOINT_ROW,
+    METHOD_ROWS,
+    RATES,
+    SENSORS,
+    ablation_cases,
+    method_cases,
+    scenario,
+)
+from benchmarks.markdown import Figure, Results, bytes_of, cell, difference, mark, seconds, seeds_run, table
+from benchmarks.sweep import SEEDS, Row
+from concord.functional.statistics import paired_difference
+from concord.samples import FUSED
+
+COMMAND = "python -m benchmarks activity --data DIR"
+COLUMNS = (FUSED, *SENSORS)
+SPLIT = "unseen"
+PEERS = [row for row in METHOD_ROWS if row.method not in ("fedmchain", "centralised")]
+FEWER_BYTES = 30
+POINT = 0.01
+
+
+def whole_page(results: Results) -> str:
+    """Every figure of the comparison."""
+    parts = [
+        "# Results on suite `activity`",
+        f"Made by `{COMMAND}`. Two people whom no node has (split `{SPLIT}`); mean and 95 % interval (Student t) over the seeds; "
+        "a dash: not run yet; no interval: one seed. Equal local steps in all rows. " + seeds_run(results, list(method_cases())),
+        "The two people are the same for all seeds, so the intervals tell of splits, missing sensors and training only.",
+    ]
+    for rate in RATES:
+        parts += [
+            f"## Missing rate {rate}",
+            "### Accuracy",
+            figure_table(results, rate, "accuracy"),
+            "### Macro F1",
+            figure_table(results, rate, "macro-f1"),
+            "### Cost",
+            cost_table(results, rate),
+        ]
+    parts += [
+        f"## Ablations of `fedmchain`, missing rate {ABLATION_RATE}",
+        seeds_run(results, list(ablation_cases())),
+        ablation_table(results),
+        "## Aims",
+        aims_table(results),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def readme_block(results: Results) -> str:
+    """What the README shows: accuracy at the highest missing rate, and the aims."""
+    parts = [
+        f"Suite `activity`: accuracy on two people whom no node has, each sensor missing at a node at rate {RATES[-1]}; "
+        "mean ± 95 % interval. " + seeds_run(results, list(method_cases())),
+        figure_table(results, RATES[-1], "accuracy"),
+        "Aims:",
+        aims_table(results),
+        "Every figure (other rates, macro F1, bytes, ablations): "
+        f"[benchmarks/results/activity.md](benchmarks/results/activity.md). Made by `{COMMAND}`.",
+    ]
+    return "\n\n".join(parts)
+
+
+def figure_table(results: Results, rate: float, kind: str) -> str:
+    """``accuracy`` or ``macro-f1`` of the fused prediction and of each sensor."""
+    rows = [
+        [row.name, *(cell(seed_values(results, row, rate, figure(column, kind))) for column in COLUMNS)] for row in METHOD_ROWS
+    ]
+    return table(["method", *COLUMNS], rows)
+
+
+def cost_table(results: Results, rate: float) -> str:
+    """Bytes of a node and round, and time of a run."""
+    rows = []
+    for row in METHOD_ROWS:
+        up, down = (seed_values(results, row, rate, bytes_of(way)) for way in ("up", "down"))
+        rows.append([row.name, cell(up, 1000, 1), cell(down, 1000, 1), cell(seed_values(results, row, rate, seconds), 1, 0)])
+    return table(["method", "kB up / node and round", "kB down / node and round", "seconds"], rows)
+
+
+def ablation_table(results: Results) -> str:
+    """Each ingredient left out or replaced; differences are paired by seed with the full method."""
+    figures: list[Figure] = [figure(FUSED), weakest, bytes_of("up")]
+    whole = [seed_values(results, FULL, ABLATION_RATE, f) for f in figures]
+    rows = [["full method", str(len(whole[0])), cell(whole[0]), cell(whole[1]), cell(whole[2], 1000, 1), ""]]
+    for row in ABLATIONS:
+        values = [seed_values(results, row, ABLATION_RATE, f) for f in figures]
+        change = difference(values[0], whole[0][: len(values[0])])
+        rows.append([row.name, str(len(values[0])), cell(values[0]), cell(values[1]), cell(values[2], 1000, 1), change])
+    return table(["variant", "seeds", "fused", "weakest sensor", "kB up", "fused, change from full"], rows)
+
+
+def aims_table(results: Results) -> str:
+    """The aims of the comparison, computed, reached or not."""
+    return table(["aim", "measured", ""], [[name, measured, mark(reached)] for name, measured, reached in aims(results)])
+
+
+def aims(results: Results) -> list[tuple[str, str, bool | None]]:
+    """Name, what was measured, and whether it is reached (None: not measured yet)."""
+    found: list[tuple[str, str, bool | None]] = []
+    for rate in RATES:
+        ours, theirs = (seed_values(results, row, rate, weakest) for row in (FULL, JOINT_ROW))
+        reached = mean(ours) - mean(theirs) >= 3 * POINT if ours and theirs else None
+        found.append((f"rate {rate}: weakest sensor at least 3 points above joint training", difference(ours, theirs), reached))
+    for peer in PEERS:
+        ours, theirs = (seed_values(results, row, RATES[-1], figure(FUSED)) for row in (FULL, peer))
+        complete = len(ours) == len(theirs) > 1
+        change, half = paired_difference(ours, theirs) if complete else (0.0, 0.0)
+        name = f"rate {RATES[-1]}: fused accuracy above `{peer.name}` by more than the interval"
+        found.append((name, difference(ours, theirs), change > half if complete else None))
+    for rate in RATES:
+        sent, whole = (seed_values(results, row, rate, bytes_of("up")) for row in (FULL, JOINT_ROW))
+        ours, theirs = (seed_values(results, row, rate, figure(FUSED)) for row in (FULL, JOINT_ROW))
+        fewer = mean(whole) / mean(sent) if sent and whole else 0.0
+        reached = fewer >= FEWER_BYTES and mean(ours) - mean(theirs) >= -POINT if fewer else None
+        text = f"{fewer:.0f} times fewer, {difference(ours, theirs)}" if fewer else "–"
+        found.append((f"rate {rate}: {FEWER_BYTES} times fewer bytes up than dense `joint` for at most 1 point", text, reached))
+    return found
+
+
+def seed_values(results: Results, row: Row, rate: float, of: Figure) -> list[float]:
+    """A figure for every seed that was run, in seed order."""
+    keys = [f"{row.name} | {scenario(rate)} | {seed}" for seed in SEEDS]
+    return [of(results[key]) for key in keys if key in results]
+
+
+def figure(column: str, kind: str = "accuracy") -> Figure:
+    """Accuracy or macro F1 of a sensor or of the fused prediction."""
+    return lambda figures: float(figures["accuracy"][SPLIT][column][kind])
+
+
+def weakest(figures: dict[str, dict[str, dict[str, dict[str, float]]]]) -> float:
+    """Accuracy of the weakest sensor."""
+    return min(figures["accuracy"][SPLIT][sensor]["accuracy"] for sensor in SENSORS)

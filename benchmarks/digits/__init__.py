@@ -1,0 +1,1 @@
+"""The comparison on suite `digits`: alignment of nodes that hold one modality each."""

@@ -1,0 +1,68 @@
+"""Mean and 95 % interval over the seeds (Student t) in Markdown tables, and where they are written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from benchmarks.sweep import SEEDS, Case, Figures
+from concord.functional.statistics import mean_interval, paired_difference
+from concord.run_folder import atomic_write
+
+Results = Mapping[str, Figures]
+Figure = Callable[[Figures], float]
+
+
+def replace_block(readme: Path, name: str, block: str) -> None:
+    """Writes what stands in `readme` between the markers of that name, if it has them."""
+    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+    text = readme.read_text()
+    if begin in text:
+        atomic_write(readme, re.sub(f"{begin}.*{end}", lambda _: f"{begin}\n{block}\n{end}", text, flags=re.DOTALL))
+
+
+def seeds_run(results: Results, cases: Sequence[Case]) -> str:
+    """Over which seeds the figures of `cases` are, in a sentence."""
+    of_seed = {seed: [case.key in results for case in cases if case.seed == seed] for seed in SEEDS}
+    complete = [seed for seed, done in of_seed.items() if all(done)]
+    begun = [seed for seed, done in of_seed.items() if any(done) and not all(done)]
+    sentence = f"Seeds run: {', '.join(map(str, complete)) or 'none'}"
+    return sentence + (f"; in part: {', '.join(map(str, begun))}." if begun else ".")
+
+
+def mark(reached: bool | None) -> str:
+    """What the table of aims says of one; None: not measured yet."""
+    return "–" if reached is None else "reached" if reached else "not reached"
+
+
+def bytes_of(way: str) -> Figure:
+    """Bytes of a node and round, ``up`` or ``down``."""
+    return lambda figures: float(figures["bytes"][f"{way}-per-node-round"])
+
+
+def seconds(figures: Figures) -> float:
+    """Wall time of a run."""
+    return float(figures["seconds"]["total"])
+
+
+def cell(values: Sequence[float], unit: float = 1, digits: int = 3) -> str:
+    """Mean and interval."""
+    if not values:
+        return "–"
+    centre, half = mean_interval([value / unit for value in values])
+    return f"{centre:.{digits}f}" if len(values) == 1 else f"{centre:.{digits}f} ± {half:.{digits}f}"
+
+
+def difference(values: Sequence[float], reference: Sequence[float]) -> str:
+    """Mean and interval of the paired difference."""
+    if len(values) != len(reference) or len(values) < 2:
+        return "–"
+    change, half = paired_difference(values, reference)
+    return f"{change:+.3f} ± {half:.3f}"
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
