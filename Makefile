@@ -52,14 +52,16 @@ clean: ## remove what can be made again; runs/ stays
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:
-	@command -v $(PYTHON) >/dev/null || { echo "Python is missing: apt-get install python3 python3-venv" >&2; exit 1; }
+	@command -v $(PYTHON) >/dev/null || { echo "Python is missing: apt-get install python3" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
 	  { echo "Concord needs Python 3.11, 3.12 or 3.13; name one with: make PYTHON=python3.12" >&2; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
-	  { echo "Python cannot make virtual environments here: apt-get install python3-venv" >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import venv' 2>/dev/null || \
+	  { echo "Python has only a part of its standard library: apt-get install python3" >&2; exit 1; }
+	$(PYTHON) -m venv $$($(PYTHON) -c 'import ensurepip' 2>/dev/null || echo --without-pip) $(VENV)
 
+# Debian has ensurepip in a package of its own (python3-venv): without it, pip comes from the package index.
 $(SETUP): $(VENV)/bin/python pyproject.toml requirements.lock
+	@$(BIN)/python -c 'import pip' 2>/dev/null || $(BIN)/python deploy/bootstrap_pip.py
 	$(BIN)/python -m pip install -c requirements.lock -e '.[simulation]'
 	@touch $@
 

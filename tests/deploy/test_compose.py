@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -14,9 +16,11 @@ import pytest
 from tiny_run import lines
 
 from benchmarks.federation import wait_until
+from concord import keys
 from server_app.results import load_result
 
 ROOT = Path(__file__).parents[2]
+GUIDE = (ROOT / "deploy" / "README.md").read_text()
 PROJECT = "concord-test"
 ROUNDS = 3
 UP_SECONDS, RUN_SECONDS = 1500, 900
@@ -24,6 +28,12 @@ STRANGER = (
     "concord keys node /tmp/keys --ca-certificate /public/ca.crt && exec flower-supernode --superlink superlink:9092 "
     "--root-certificates /public/ca.crt --auth-supernode-private-key /tmp/keys/node.key --isolation process "
     "--clientappio-api-address 127.0.0.1:9094"
+)
+
+CERTIFICATE = (
+    "import hashlib, socket, ssl; context = ssl.create_default_context(cafile='/public/ca.crt'); "
+    "link = context.wrap_socket(socket.create_connection(('superlink', 9093)), server_hostname='superlink'); "
+    "print(hashlib.sha256(link.getpeercert(True)).hexdigest())"
 )
 
 
@@ -102,6 +112,12 @@ def test_containers_have_no_more_rights_than_they_need(compose: Compose) -> None
         assert "FLWR_TELEMETRY_ENABLED=0" in container["Config"]["Env"], service
 
 
+@pytest.mark.parametrize("executor", ["serverapp", "clientapp-image", "clientapp-word", "clientapp-tone"])
+def test_an_executor_finds_no_key_but_that_of_its_link(compose: Compose, executor: str) -> None:
+    certificate = keys.CA_CERTIFICATE if executor == "serverapp" else keys.LINK_CERTIFICATE
+    assert set(compose("exec", "-T", executor, "ls", "-A", "/keys").split()) == {certificate, keys.SECRET}
+
+
 def test_only_the_fleet_endpoint_is_published_and_nodes_share_no_network(compose: Compose) -> None:
     containers = compose.containers()
     published = {
@@ -134,3 +150,40 @@ def test_up_again_after_the_end_only_shows_the_figures(compose: Compose) -> None
     assert compose.containers()["submit"]["State"]["ExitCode"] == 0
     assert "accuracy" in compose("logs", "submit")
     assert (compose.run / "result.json").read_bytes() == before
+
+
+def sums(compose: Compose) -> dict[str, str]:
+    """Digests of keys and of the server certificate, by path."""
+    files = "/authority/ca.key /keys/server.key /keys/superexec.secret /keys/server.crt"
+    told = compose("run", "--rm", "-T", "setup", f"sha256sum {files}").splitlines()
+    return {path: digest for digest, path in (line.split() for line in told)}
+
+
+def test_the_certificate_is_renewed_as_the_guide_says(compose: Compose) -> None:
+    (command,) = re.findall(r"^docker compose (run --rm setup '.+')$", GUIDE, re.MULTILINE)
+    shown = ("run", "--rm", "-T", "--no-deps", "submit", "python", "-c", CERTIFICATE)
+    before, seen = sums(compose), compose(*shown)
+    compose(*shlex.split(command))
+    after = sums(compose)
+    assert {path for path in before if before[path] != after[path]} == {"/keys/server.crt"}
+    assert compose(*shown) == seen
+    compose("restart", "superlink")
+    assert wait_until(lambda: compose.containers()["superlink"]["State"]["Health"]["Status"] == "healthy", 180, pause=2)
+    assert compose(*shown) != seen
+
+
+def test_an_upgrade_with_other_data_and_anchors_keeps_the_keys(compose: Compose) -> None:
+    before = sums(compose)
+    (removed,) = re.findall(r"^docker volume rm (.+)$", GUIDE, re.MULTILINE)
+    volumes = [name.replace("concord_", f"{PROJECT}_") for name in removed.split()]
+    compose("down")
+    subprocess.run(["docker", "volume", "rm", *volumes], check=True, capture_output=True)
+    compose("run", "--rm", "-T", "setup", "concord data anchors /anchors/demo --suite demo --seed 1")
+    with pytest.raises(AssertionError):  # C301: a version with other anchors finds those of the former one
+        compose("up", "--detach")
+    compose("down")
+    subprocess.run(["docker", "volume", "rm", *volumes], check=False, capture_output=True)
+    compose("up", "--detach")
+    assert wait_until(lambda: compose.containers()["submit"]["State"]["Status"] == "exited", RUN_SECONDS, pause=2)
+    assert compose.containers()["submit"]["State"]["ExitCode"] == 0, compose("logs", "submit")
+    assert sums(compose) == before
