@@ -34,18 +34,23 @@ class Row:
 
 @dataclass(frozen=True)
 class Case:
-    """One run: a row on a suite, with the settings that all rows of the suite have in common."""
+    """One run: a row on a suite, with the settings that all rows of the suite have in common.
+
+    Attributes:
+        attack: what a fifth of the nodes do, see `benchmarks.attacks`; empty: all are honest.
+    """
 
     suite: str
     row: Row
     scenario: str
     seed: int
     common: Mapping[str, Scalar] = field(default_factory=dict)
+    attack: str = ""
 
     @property
     def key(self) -> str:
         """Name of the case in the results file of its suite."""
-        return f"{self.row.name} | {self.scenario} | {self.seed}"
+        return " | ".join([self.row.name, self.scenario, str(self.seed), *filter(None, [self.attack])])
 
 
 def run_cases(cases: Iterable[Case], data: Path, results: Path, jobs: int) -> None:
@@ -73,10 +78,11 @@ def read_results(results: Path) -> dict[str, Figures]:
 
 def run_case(case: Case, data: Path) -> Figures:
     """One run on the in-process grid."""
+    from benchmarks.attacks import attack
     from client_app.app import app
     from client_app.data.federation import build_federation
     from concord.config import parse_config
-    from server_app.in_process import InProcessGrid
+    from server_app.in_process import InProcessGrid, pass_on
     from server_app.run import open_run
     from strategies.registry import METHODS
 
@@ -94,7 +100,8 @@ def run_case(case: Case, data: Path) -> Figures:
             }
         )
         federation = build_federation(case.suite, data, case.seed, case.scenario, METHODS[case.row.method].pooled)
-        grid = InProcessGrid(app, config.flat(), len(federation.nodes))
+        intercept = attack(case.attack, config) if case.attack else pass_on
+        grid = InProcessGrid(app, config.flat(), len(federation.nodes), intercept)
         started = time.process_time()
         result = open_run(config, grid).rounds()
         if result.rejections:

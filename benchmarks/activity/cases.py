@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from benchmarks.attacks import ATTACKS
 from benchmarks.sweep import SEEDS, Case, Row
 from concord.config import Scalar
 
@@ -55,6 +56,9 @@ ABLATIONS = (
 )
 
 
+ATTACKED = (FULL, JOINT_ROW, METHOD_ROWS[2])
+
+
 def scenario(rate: float) -> str:
     """The scenario in which nodes lack modalities at that rate."""
     return f"missing={rate}" if rate else "labelled"
@@ -69,7 +73,10 @@ def method_cases() -> Iterator[Case]:
 
 
 def ablation_cases() -> Iterator[Case]:
-    """Every run of the ablations, seed by seed; the full method is in `method_cases`."""
+    """Every run of the ablations and of the attacks, seed by seed; the runs that they are compared with are in `method_cases`."""
     for seed in SEEDS:
+        for kind in ATTACKS:
+            for row in ATTACKED:
+                yield Case(SUITE, row, scenario(ABLATION_RATE), seed, COMMON, kind)
         for row in ABLATIONS:
             yield Case(SUITE, row, scenario(ABLATION_RATE), seed, COMMON)

@@ -7,17 +7,20 @@ from statistics import mean
 from benchmarks.activity.cases import (
     ABLATION_RATE,
     ABLATIONS,
+    ATTACKED,
     FULL,
     JOINT_ROW,
     METHOD_ROWS,
     RATES,
     SENSORS,
+    SUITE,
     ablation_cases,
     method_cases,
     scenario,
 )
+from benchmarks.attacks import ATTACKS
 from benchmarks.markdown import Figure, Results, bytes_of, cell, difference, mark, seconds, seeds_run, table
-from benchmarks.sweep import SEEDS, Row
+from benchmarks.sweep import SEEDS, Case, Row
 from concord.functional.statistics import paired_difference
 from concord.samples import FUSED
 
@@ -51,6 +54,10 @@ def whole_page(results: Results) -> str:
         f"## Ablations of `fedmchain`, missing rate {ABLATION_RATE}",
         seeds_run(results, list(ablation_cases())),
         ablation_table(results),
+        f"## A fifth of the nodes attacks, missing rate {ABLATION_RATE}",
+        "Fused accuracy, and its change from a run of honest nodes. `sign-flip`: changes negated; `large-norm`: ten times as "
+        "large; `mimicry`: the change of one honest node, sent by all attackers.",
+        attack_table(results),
         "## Aims",
         aims_table(results),
     ]
@@ -100,6 +107,17 @@ def ablation_table(results: Results) -> str:
     return table(["variant", "seeds", "fused", "weakest sensor", "kB up", "fused, change from full"], rows)
 
 
+def attack_table(results: Results) -> str:
+    """Fused accuracy under each attack."""
+    rows = []
+    for kind in ATTACKS:
+        for row in ATTACKED:
+            honest = seed_values(results, row, ABLATION_RATE, figure(FUSED))
+            found = seed_values(results, row, ABLATION_RATE, figure(FUSED), kind)
+            rows.append([kind, row.name, cell(found), difference(found, honest[: len(found)])])
+    return table(["attack", "method", "fused", "change"], rows)
+
+
 def aims_table(results: Results) -> str:
     """The aims of the comparison, computed, reached or not."""
     return table(["aim", "measured", ""], [[name, measured, mark(reached)] for name, measured, reached in aims(results)])
@@ -125,12 +143,18 @@ def aims(results: Results) -> list[tuple[str, str, bool | None]]:
         reached = fewer >= FEWER_BYTES and mean(ours) - mean(theirs) >= -POINT if fewer else None
         text = f"{fewer:.0f} times fewer, {difference(ours, theirs)}" if fewer else "–"
         found.append((f"rate {rate}: {FEWER_BYTES} times fewer bytes up than dense `joint` for at most 1 point", text, reached))
+    for kind in ATTACKS:
+        honest = seed_values(results, FULL, ABLATION_RATE, figure(FUSED))
+        attacked = seed_values(results, FULL, ABLATION_RATE, figure(FUSED), kind)
+        complete = len(attacked) == len(honest) > 1
+        reached = mean(attacked) - mean(honest) >= -3 * POINT if complete else None
+        found.append((f"{kind} by a fifth of the nodes: at most 3 points lost", difference(attacked, honest), reached))
     return found
 
 
-def seed_values(results: Results, row: Row, rate: float, of: Figure) -> list[float]:
+def seed_values(results: Results, row: Row, rate: float, of: Figure, attack: str = "") -> list[float]:
     """A figure for every seed that was run, in seed order."""
-    keys = [f"{row.name} | {scenario(rate)} | {seed}" for seed in SEEDS]
+    keys = [Case(SUITE, row, scenario(rate), seed, attack=attack).key for seed in SEEDS]
     return [of(results[key]) for key in keys if key in results]
 
 

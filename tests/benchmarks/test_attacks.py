@@ -1,0 +1,45 @@
+"""Attacks change what nodes send, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flwr.app import Message
+from tiny_run import Settings, open_tiny, report_of, tiny_config
+
+from benchmarks.attacks import ATTACKS, attack, changes
+from server_app.in_process import Intercept
+
+NODES = ("image-forms-a", "image-forms-b", "tone-north", "tone-south", "image-forms-c")  # the last attacks
+
+
+@pytest.mark.parametrize("settings", [{"method": "fedavg"}, {"method": "fedmchain", "update.values": "float32"}], ids=str)
+@pytest.mark.parametrize("kind", ATTACKS)
+def test_the_fifth_node_sends_something_else(kind: str, settings: Settings, tmp_path: Path) -> None:
+    sent: dict[int, dict[str, np.ndarray]] = {}
+    received: dict[int, dict[str, np.ndarray]] = {}
+
+    def watch(inner: Intercept) -> Intercept:
+        def intercept(node_id: int, message: Message, reply: Message) -> Message | None:
+            if not message.metadata.message_type.startswith("train"):
+                return reply
+            sent[node_id] = changes(message, reply)
+            passed = inner(node_id, message, reply)
+            assert passed is not None
+            assert report_of(passed).node == report_of(reply).node
+            received[node_id] = changes(message, passed)
+            return passed
+
+        return intercept
+
+    settings = {**settings, "rounds": 1, "adapter.scope": "modality"}
+    open_tiny(tmp_path, settings, NODES, watch(attack(kind, tiny_config(tmp_path, settings)))).rounds()
+    for node_id, groups in sent.items():
+        for group, change in groups.items():
+            expected = change
+            if node_id == 5:
+                expected = {"sign-flip": -change, "large-norm": 10 * change, "mimicry": sent[1].get(group, change)}[kind]
+            np.testing.assert_allclose(received[node_id][group], expected, rtol=1e-3, atol=1e-5)
+            assert change.any()
