@@ -77,34 +77,52 @@ class Run:
         write_report(self.folder.path)
         return result
 
+    @property
+    def enough(self) -> int:
+        """How many nodes a round needs to change the model."""
+        return max(1, self.config.min_replies)
+
     def wait_for_nodes(self) -> None:
-        """Waits until `min-nodes` have connected and takes their census.
+        """Waits until as many nodes have connected as the run needs, and takes their census.
+
+        That is `min-nodes` at the start. A run that goes on has begun with them, and needs no more than its next round does.
 
         Raises:
-            ConcordError: C401, when fewer than `min-nodes` can take part; it names each refusal.
+            ConcordError: C401, when fewer can take part; it names each refusal.
         """
+        key, needed = ("min-replies", self.enough) if self.strategy.state.round_ else ("min-nodes", self.config.min_nodes)
         deadline = time.monotonic() + self.config.round_timeout
-        while len(list(self.grid.get_node_ids())) < self.config.min_nodes and time.monotonic() < deadline:
+        while len(list(self.grid.get_node_ids())) < needed and time.monotonic() < deadline:
             time.sleep(NODE_POLL)
         self.strategy.take_census(self.grid)
         refused = self.strategy.refused.values()
         told = self.folder.read_metrics()  # by a run that is resumed
         self._append([line for line in rejection_lines(refused, 0) if line not in told])
-        if len(self.strategy.census) < self.config.min_nodes:
+        if len(self.strategy.census) < needed:
             why = "; ".join(f"{r.node} refused ({r.reason}): {r.detail}" for r in refused) or "no node was refused"
             raise ConcordError(
                 "C401",
-                f"{len(self.strategy.census)} nodes can take part, min-nodes is {self.config.min_nodes}. {why}",
-                "mend the nodes that were refused, start more, or lower min-nodes",
+                f"{len(self.strategy.census)} nodes can take part, {key} is {needed}. {why}",
+                f"mend the nodes that were refused, start more, or lower {key}",
             )
+
+    def wait_for_enough(self) -> None:
+        """Waits, `round-timeout` at most, while fewer nodes are there than a round needs; those that are new may take part.
+
+        A round without nodes is over at once, so all rounds that are left would pass in a moment of absence.
+        """
+        deadline = time.monotonic() + self.config.round_timeout
+        while len(self.strategy.present(self.grid)) < self.enough and time.monotonic() < deadline:
+            self.strategy.take_census(self.grid)
+            time.sleep(NODE_POLL)
 
     def train_round(self, round_: int) -> None:
         """One round: ask, collect, check, average, write down, checkpoint."""
         started = time.monotonic()
         before = set(self.strategy.refused)
+        self.wait_for_enough()
         messages = self.strategy.configure_train(round_, ArrayRecord(), ConfigRecord(), self.grid)
-        late = [r for node_id, r in self.strategy.refused.items() if node_id not in before]
-        self._append(rejection_lines(late, round_))
+        self._tell_late(before, round_)
         outcome = self.strategy.aggregate(round_, exchange(self.grid, messages, self.config.round_timeout))
         seconds = time.monotonic() - started
         lines = outcome_lines(outcome, self.config, round_, seconds, len(self.anchors.concepts))
@@ -116,6 +134,9 @@ class Run:
         """The evaluate-only phase, and the final figures."""
         started = time.monotonic()
         last = self.config.rounds + 1
+        before = set(self.strategy.refused)
+        self.wait_for_enough()
+        self._tell_late(before, last)
         messages = self.strategy.configure_final(last, self.grid)
         outcome = self.strategy.conclude(exchange(self.grid, messages, self.config.round_timeout))
         self._append(outcome_lines(outcome, self.config, last, time.monotonic() - started, len(self.anchors.concepts)))
@@ -125,6 +146,10 @@ class Run:
     def _direction_gap(self, outcome: Outcome) -> float | None:
         scale = self.config.adapter.alpha / self.config.adapter.rank
         return mean_direction_gap(self.layers, outcome.accepted, outcome.shares, scale)
+
+    def _tell_late(self, before: set[int], round_: int) -> None:
+        late = [r for node_id, r in self.strategy.refused.items() if node_id not in before]
+        self._append(rejection_lines(late, round_))
 
     def _append(self, lines: list[dict[str, Any]]) -> None:
         for line in lines:

@@ -101,11 +101,15 @@ class ConcordStrategy(Strategy):
         """Whether asking again is pointless: what the node said does not fit. One that failed to answer is asked again."""
         return node_id in self.refused and self.refused[node_id].reason not in MAY_PASS
 
+    def present(self, grid: Grid) -> list[int]:
+        """Ids of the nodes that take part and are there now, by name."""
+        there = set(grid.get_node_ids())
+        return [node_id for node_id in self.census if node_id in there]
+
     def configure_train(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> list[Message]:
         """Messages of a training round. The model is the strategy's own state; `arrays` and `config` are not read."""
         self.take_census(grid)
-        present = set(grid.get_node_ids())
-        return self._instruct(server_round, pb.PHASE_TRAIN, [n for n in self.census if n in present])
+        return self._instruct(server_round, pb.PHASE_TRAIN, self.present(grid))
 
     def configure_evaluate(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> list[Message]:
         """No messages: a training round evaluates what comes in. See `configure_final`."""
@@ -113,8 +117,7 @@ class ConcordStrategy(Strategy):
 
     def configure_final(self, server_round: int, grid: Grid) -> list[Message]:
         """Messages of the evaluate-only phase that ends a run."""
-        present = set(grid.get_node_ids())
-        return self._instruct(server_round, pb.PHASE_EVALUATE, [n for n in self.census if n in present])
+        return self._instruct(server_round, pb.PHASE_EVALUATE, self.present(grid))
 
     def aggregate_train(self, server_round: int, replies: Iterable[Message]) -> tuple[ArrayRecord | None, MetricRecord | None]:
         """Averages replies as Flower hands them over; see `aggregate`.
