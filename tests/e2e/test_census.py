@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from flwr.app import ConfigRecord, Message, RecordDict
+from flwr.app import ConfigRecord, Error, Message, RecordDict
 from tiny_run import (
     CENSUS,
     DEFAULTS,
@@ -31,6 +31,7 @@ from concord.wire.records import MESSAGE, PROTOBUF
 from concord.wire.v1 import federation_pb2 as pb
 from server_app.in_process import Intercept, pass_on
 from server_app.run import Run, open_run
+from strategies import strategy
 
 ODD, NAME = 2, ONE_EACH[1]
 
@@ -294,3 +295,36 @@ def open_and_stop_after_a_round(folder: Path, settings: Settings) -> None:
     run = open_tiny(folder, settings)
     run.wait_for_nodes()
     run.train_round(1)
+
+
+def asked_in(rounds: int, folder: Path, answer: Callable[[Message, Message], Message | None]) -> list[int]:
+    """The number of finished rounds, each time that node `ODD` was asked for its census."""
+    asked: list[int] = []
+
+    def intercept(node_id: int, message: Message, reply: Message) -> Message | None:
+        if node_id != ODD or message.metadata.message_type != CENSUS:
+            return reply
+        asked.append(run.strategy.state.round_)
+        return answer(message, reply)
+
+    run = open_tiny(folder, {"rounds": rounds, "local-steps": 1, "round-timeout": 0.2}, ONE_EACH[:2], intercept)
+    run.rounds()
+    return asked
+
+
+def test_a_node_that_fails_the_census_is_asked_again_in_ever_longer_steps(tmp_path: Path) -> None:
+    assert asked_in(12, tmp_path / "fails", lambda message, reply: Message(Error(1, "broken"), reply_to=message)) == [0, 1, 3, 7]
+    answers = iter([None, None])
+    assert asked_in(6, tmp_path / "recovers", lambda message, reply: next(answers, reply)) == [0, 1, 3]
+
+
+def test_the_others_do_not_wait_a_whole_round_for_a_new_node_that_is_silent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(strategy, "LATE_CENSUS_SECONDS", 0.2)
+    run, grid = coming_and_going(tmp_path, ONE_EACH, [1, 3], census_from(ODD, lambda reply: None))
+    grid.present = [1, 2, 3]
+    started = time.monotonic()
+    run.train_round(1)
+    assert time.monotonic() - started < 60, "round-timeout is 600"
+    assert lines(tmp_path, "round")[0]["replies"] == 2
