@@ -13,7 +13,7 @@ import math
 import os
 import time
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -114,10 +114,31 @@ class RunFolder:
             return []
         return list(_parse(text.split("\n")))
 
+    def is_finished(self, rounds: int) -> bool:
+        """Whether a run of so many rounds has finished here, so that ``result.json`` holds its figures."""
+        try:
+            result = json.loads(self.result.read_bytes())
+        except (OSError, ValueError):
+            return False
+        return isinstance(result, dict) and has_finished(self.read_metrics(), rounds, result.get("rounds"))
+
     def truncate_metrics(self, after_round: int) -> None:
         """Drops, in one step, the lines of rounds later than `after_round` and a torn last line."""
         kept = (line for line in self.read_metrics() if line.get("round", 0) <= after_round)
         atomic_write(self.metrics, "".join(map(_to_json, kept)))
+
+
+def last_event(lines: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The last line of the whole run: its start, its end or its failure."""
+    return next((line for line in reversed(lines) if line.get("scope") == "run"), {})
+
+
+def has_finished(lines: Sequence[Mapping[str, Any]], rounds: object, rounds_of_result: object) -> bool:
+    """Whether a run has finished and its figures are those of all its rounds.
+
+    A finished run may go on with more rounds: then it still has the figures of before, until it finishes again.
+    """
+    return rounds == rounds_of_result and last_event(lines).get("event") == "finished"
 
 
 def atomic_write(path: Path, content: bytes | str, mode: int = 0o666) -> None:

@@ -153,3 +153,25 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConcordError, match="C405"):
         RunFolder(tmp_path / "file" / "run").lock()
+
+
+@pytest.mark.parametrize(
+    ("events", "result", "finished"),
+    [
+        (["started", "finished"], '{"rounds": 3}', True),
+        (["started", "finished"], '{"rounds": 2}', False),  # it was given more rounds, and cut off before it began
+        (["started", "finished", "started"], '{"rounds": 3}', False),
+        (["started", "failed"], '{"rounds": 3}', False),
+        ([], '{"rounds": 3}', False),
+        (["finished"], None, False),
+        (["finished"], "{", False),
+        (["finished"], "[]", False),
+    ],
+)
+def test_only_figures_of_all_rounds_after_the_end_are_final(
+    events: list[str], result: str | None, finished: bool, folder: RunFolder
+) -> None:
+    started(folder, *({"scope": "run", "event": event} for event in events))
+    if result is not None:
+        folder.result.write_text(result)
+    assert folder.is_finished(3) is finished

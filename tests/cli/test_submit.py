@@ -222,9 +222,23 @@ def test_a_submission_that_is_done_is_only_shown(plot: Plot, tmp_path: Path, mon
     flat = {**RunConfig(seed=3, run_folder=str(run)).flat(), "resume": True}
     RunFolder(run).path.mkdir()
     RunFolder(run).config.write_text(json.dumps(flat))
-    RunFolder(run).result.write_text("{}")
+    RunFolder(run).result.write_text(json.dumps({"rounds": flat["rounds"]}))
+    RunFolder(run).append_metrics({"scope": "run", "event": "finished"})
     submit(seed=3)
     assert len(calls(tmp_path, "run")) == 1
     submit(seed=4)  # the server refuses it
     assert len(calls(tmp_path, "run")) == 2
     assert shown == [run, run, run]
+
+
+def test_a_finished_run_that_was_cut_off_on_more_rounds_is_not_done(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    longer = RunConfig(rounds=4, resume=True, run_folder=str(tmp_path))
+    folder.write_config(longer)  # as the server does first
+    folder.result.write_text('{"rounds": 2}')
+    folder.append_metrics({"scope": "run", "event": "finished"})
+    assert not command._is_done(folder, longer)
+    folder.result.write_text('{"rounds": 4}')
+    assert command._is_done(folder, longer)
+    folder.append_metrics({"scope": "run", "event": "started"})
+    assert not command._is_done(folder, longer)
