@@ -58,7 +58,8 @@ class Run:
         """Does all rounds that are not done yet and the final evaluation; writes result, report and model.
 
         Raises:
-            ConcordError: C401 for too few nodes, C406 when the disk is full; the last checkpoint stays whole.
+            ConcordError: C401 for too few nodes, C406 when the disk is full, C407 when nobody answers in the end; the last
+                checkpoint stays whole.
         """
         try:
             return self._rounds()
@@ -131,7 +132,7 @@ class Run:
         save_checkpoint(self.folder.checkpoint, self.strategy.state, self.strategy.consensus)
 
     def evaluate(self) -> Result:
-        """The evaluate-only phase, and the final figures."""
+        """The evaluate-only phase, and the final figures; ConcordError C407 where no reply counts, so that there are none."""
         started = time.monotonic()
         last = self.config.rounds + 1
         before = set(self.strategy.refused)
@@ -140,6 +141,8 @@ class Run:
         messages = self.strategy.configure_final(last, self.grid)
         outcome = self.strategy.conclude(exchange(self.grid, messages, self.config.round_timeout))
         self._append(outcome_lines(outcome, self.config, last, time.monotonic() - started, len(self.anchors.concepts)))
+        if not outcome.accepted:
+            raise _unanswered(outcome)
         reports = [accepted.report for accepted in outcome.accepted]
         return final_result(self.config, self.anchors, self.strategy.census.values(), self.folder.read_metrics(), reports)
 
@@ -224,6 +227,12 @@ def initial_state(config: RunConfig, anchors: AnchorSet) -> GlobalState:
 def trunk_width(config: RunConfig) -> int:
     """Width of the shared space."""
     return int(build_trunk(config).config.hidden_size)  # type: ignore[union-attr, arg-type]
+
+
+def _unanswered(outcome: Outcome) -> ConcordError:
+    why = "; ".join(f"{r.node} ({r.reason}): {r.detail}" for r in outcome.rejections) or "no node was there"
+    hint = "mend the nodes; all rounds are in the checkpoint, and the same run goes on with `--resume` or `concord submit`"
+    return ConcordError("C407", why, hint)
 
 
 def _digest(tensors: Mapping[str, Tensor]) -> str:
