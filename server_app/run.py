@@ -129,6 +129,7 @@ class Run:
         lines = outcome_lines(outcome, self.config, round_, seconds, len(self.anchors.concepts))
         lines[-1]["direction-gap"] = self._direction_gap(outcome)
         self._append(lines)
+        self.folder.sync_metrics()
         save_checkpoint(self.folder.checkpoint, self.strategy.state, self.strategy.consensus)
 
     def evaluate(self) -> Result:
@@ -173,6 +174,7 @@ def open_run(config: RunConfig, grid: Grid) -> Run:
         raise ConcordError("C103", f"adapter.rank-by-modality names {', '.join(sorted(unknown))}", f"choose from: {have}")
     folder = RunFolder(config.run_folder)
     folder.lock()
+    folder.remove_unfinished()
     if config.resume:
         check_resumable(config, folder)
     folder.prepare(config)

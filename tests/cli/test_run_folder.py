@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -175,3 +176,22 @@ def test_only_figures_of_all_rounds_after_the_end_are_final(
     if result is not None:
         folder.result.write_text(result)
     assert folder.is_finished(3) is finished
+
+
+def test_what_a_killed_process_left_half_written_is_removed(folder: RunFolder) -> None:
+    for path in (folder.checkpoint, folder.model):
+        path.mkdir(parents=True)
+    folder.lock()
+    unfinished = [folder.checkpoint / ".state.safetensors.7", folder.model / ".model.json.7", folder.path / ".result.json.7"]
+    ours = [
+        folder.checkpoint / "state.safetensors",
+        folder.path / ".report.html.8",
+        folder.path / ".notes",
+        folder.path / ".lock",
+    ]
+    for file in (*unfinished, *ours):
+        file.touch()
+    os.utime(unfinished[-1], (0, 0))
+    folder.remove_unfinished()
+    assert not [file for file in unfinished if file.exists()]
+    assert all(file.exists() for file in ours), "a report may be in the making in another process"
