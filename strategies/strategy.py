@@ -240,6 +240,7 @@ class ConcordStrategy(Strategy):
             base_digest=self.state.base_digest,
             groups=[manifest_of(name, shapes_of(group)) for name, group in travelling.items()],
             want_variance=self.needs_variance,
+            run_token=self.state.token,
         )
         self.consensus.write(instruction)
         return to_record(instruction, {name: pack(group) for name, group in travelling.items()}), sent

@@ -17,8 +17,6 @@ from flwr.serverapp.strategy import FedAvg
 from flwr.serverapp.strategy.strategy_utils import InconsistentMessageReplies
 from tiny_run import FINAL, TRAIN, Arrays, at, edited, instruction_of, lines, open_tiny, report_of, run_tiny
 
-from concord.errors import ConcordError
-from concord.run_folder import RunFolder
 from concord.wire.records import ARRAYS, MESSAGE, PROTOBUF
 from concord.wire.v1 import federation_pb2 as pb
 from server_app.in_process import Intercept
@@ -387,15 +385,3 @@ def as_flower_wants_it(reply: Message) -> Message:
     arrays: ArrayRecord = reply.content.array_records[ARRAYS]
     reply.content = RecordDict({"arrays": arrays, "metrics": MetricRecord({"num-examples": 3})})
     return reply
-
-
-def test_a_run_without_a_good_reply_in_the_end_has_failed_and_goes_on_when_the_nodes_are_mended(tmp_path: Path) -> None:
-    def fail(node_id: int, message: Message, reply: Message) -> Message:
-        return Message(Error(1, "RuntimeError: no GPU"), reply_to=message) if message.metadata.message_type == FINAL else reply
-
-    with pytest.raises(ConcordError, match=r"C407 .*node-error.*no GPU"):
-        run_tiny(tmp_path, {"rounds": 1}, NODES, fail)
-    assert not RunFolder(tmp_path).result.exists()
-    assert not RunFolder(tmp_path).is_finished(1)
-    assert run_tiny(tmp_path, {"rounds": 1, "resume": True}, NODES).accuracy
-    assert RunFolder(tmp_path).is_finished(1)

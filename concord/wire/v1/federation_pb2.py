@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13v1/federation.proto\x12\nconcord.v1\"\x96\x01\n\x06\x43\x65nsus\x12\x16\n\x0eschema_version\x18\x01 \x01(\r\x12\x13\n\x0b\x61pp_version\x18\x02 \x01(\t\x12\x0c\n\x04node\x18\x03 \x01(\t\x12\x15\n\ranchor_digest\x18\x04 \x01(\t\x12\x13\n\x0b\x62\x61se_digest\x18\x05 \x01(\t\x12%\n\x08holdings\x18\x06 \x03(\x0b\x32\x13.concord.v1.Holding\"`\n\x07Holding\x12\x10\n\x08modality\x18\x01 \x01(\t\x12\x10\n\x08\x65xamples\x18\x02 \x01(\x04\x12\x10\n\x08labelled\x18\x03 \x01(\x04\x12\x0e\n\x06labels\x18\x04 \x03(\r\x12\x0f\n\x07\x65ncoder\x18\x05 \x01(\t\"\xe2\x02\n\x0bInstruction\x12\x16\n\x0eschema_version\x18\x01 \x01(\r\x12\r\n\x05round\x18\x02 \x01(\r\x12 \n\x05phase\x18\x03 \x01(\x0e\x32\x11.concord.v1.Phase\x12\x15\n\ranchor_digest\x18\x04 \x01(\t\x12\x13\n\x0b\x62\x61se_digest\x18\x05 \x01(\t\x12)\n\x06groups\x18\x06 \x03(\x0b\x32\x19.concord.v1.GroupManifest\x12!\n\x05\x66rame\x18\x07 \x01(\x0b\x32\x12.concord.v1.Matrix\x12#\n\tconsensus\x18\x08 \x01(\x0b\x32\x10.concord.v1.Gram\x12(\n\x06others\x18\t \x03(\x0b\x32\x18.concord.v1.ModalityGram\x12*\n\nprototypes\x18\n \x01(\x0b\x32\x16.concord.v1.Prototypes\x12\x15\n\rwant_variance\x18\x0b \x01(\x08\")\n\nTensorSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05shape\x18\x02 \x03(\r\"G\n\rGroupManifest\x12\r\n\x05group\x18\x01 \x01(\t\x12\'\n\x07tensors\x18\x02 \x03(\x0b\x32\x16.concord.v1.TensorSpec\"7\n\x06Matrix\x12\x0c\n\x04rows\x18\x01 \x01(\r\x12\x0f\n\x07\x63olumns\x18\x02 \x01(\r\x12\x0e\n\x06values\x18\x03 \x03(\x02\"5\n\x04Gram\x12\x10\n\x08\x63oncepts\x18\x01 \x01(\r\x12\x0c\n\x04mask\x18\x02 \x01(\x0c\x12\r\n\x05upper\x18\x03 \x03(\x02\"@\n\x0cModalityGram\x12\x10\n\x08modality\x18\x01 \x01(\t\x12\x1e\n\x04gram\x18\x02 \x01(\x0b\x32\x10.concord.v1.Gram\"?\n\nPrototypes\x12!\n\x05means\x18\x01 \x01(\x0b\x32\x12.concord.v1.Matrix\x12\x0e\n\x06\x63ounts\x18\x02 \x03(\x04\"]\n\nGroupClaim\x12+\n\x08manifest\x18\x01 \x01(\x0b\x32\x19.concord.v1.GroupManifest\x12\x10\n\x08\x65xamples\x18\x02 \x01(\x04\x12\x10\n\x08variance\x18\x03 \x01(\x01\"\x8c\x01\n\nEvaluation\x12\x10\n\x08modality\x18\x01 \x01(\t\x12\r\n\x05split\x18\x02 \x01(\t\x12\x0f\n\x07\x63orrect\x18\x03 \x01(\x04\x12\x10\n\x08\x65xamples\x18\x04 \x01(\x04\x12\x10\n\x08loss_sum\x18\x05 \x01(\x01\x12(\n\x07\x63lasses\x18\x06 \x01(\x0b\x32\x17.concord.v1.ClassCounts\">\n\x0b\x43lassCounts\x12\x0c\n\x04hits\x18\x01 \x03(\x04\x12\x11\n\tpredicted\x18\x02 \x03(\x04\x12\x0e\n\x06\x61\x63tual\x18\x03 \x03(\x04\"\x8a\x01\n\nEmbeddings\x12\x10\n\x08modality\x18\x01 \x01(\t\x12\r\n\x05split\x18\x02 \x01(\t\x12\"\n\x06pooled\x18\x03 \x01(\x0b\x32\x12.concord.v1.Matrix\x12\'\n\x0b\x63oordinates\x18\x04 \x01(\x0b\x32\x12.concord.v1.Matrix\x12\x0e\n\x06labels\x18\x05 \x03(\r\"\xae\x03\n\x06Report\x12\x16\n\x0eschema_version\x18\x01 \x01(\r\x12\r\n\x05round\x18\x02 \x01(\r\x12\x0c\n\x04node\x18\x03 \x01(\t\x12\x15\n\ranchor_digest\x18\x04 \x01(\t\x12&\n\x06groups\x18\x05 \x03(\x0b\x32\x16.concord.v1.GroupClaim\x12\'\n\x05grams\x18\x06 \x03(\x0b\x32\x18.concord.v1.ModalityGram\x12*\n\nprototypes\x18\x07 \x01(\x0b\x32\x16.concord.v1.Prototypes\x12+\n\x0b\x65valuations\x18\x08 \x03(\x0b\x32\x16.concord.v1.Evaluation\x12*\n\nembeddings\x18\t \x03(\x0b\x32\x16.concord.v1.Embeddings\x12.\n\x06losses\x18\n \x03(\x0b\x32\x1e.concord.v1.Report.LossesEntry\x12\x0f\n\x07seconds\x18\x0b \x01(\x01\x12\x12\n\nneeds_base\x18\x0c \x01(\x08\x1a-\n\x0bLossesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01*C\n\x05Phase\x12\x15\n\x11PHASE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bPHASE_TRAIN\x10\x01\x12\x12\n\x0ePHASE_EVALUATE\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13v1/federation.proto\x12\nconcord.v1\"\x96\x01\n\x06\x43\x65nsus\x12\x16\n\x0eschema_version\x18\x01 \x01(\r\x12\x13\n\x0b\x61pp_version\x18\x02 \x01(\t\x12\x0c\n\x04node\x18\x03 \x01(\t\x12\x15\n\ranchor_digest\x18\x04 \x01(\t\x12\x13\n\x0b\x62\x61se_digest\x18\x05 \x01(\t\x12%\n\x08holdings\x18\x06 \x03(\x0b\x32\x13.concord.v1.Holding\"`\n\x07Holding\x12\x10\n\x08modality\x18\x01 \x01(\t\x12\x10\n\x08\x65xamples\x18\x02 \x01(\x04\x12\x10\n\x08labelled\x18\x03 \x01(\x04\x12\x0e\n\x06labels\x18\x04 \x03(\r\x12\x0f\n\x07\x65ncoder\x18\x05 \x01(\t\"\xf5\x02\n\x0bInstruction\x12\x16\n\x0eschema_version\x18\x01 \x01(\r\x12\r\n\x05round\x18\x02 \x01(\r\x12 \n\x05phase\x18\x03 \x01(\x0e\x32\x11.concord.v1.Phase\x12\x15\n\ranchor_digest\x18\x04 \x01(\t\x12\x13\n\x0b\x62\x61se_digest\x18\x05 \x01(\t\x12)\n\x06groups\x18\x06 \x03(\x0b\x32\x19.concord.v1.GroupManifest\x12!\n\x05\x66rame\x18\x07 \x01(\x0b\x32\x12.concord.v1.Matrix\x12#\n\tconsensus\x18\x08 \x01(\x0b\x32\x10.concord.v1.Gram\x12(\n\x06others\x18\t \x03(\x0b\x32\x18.concord.v1.ModalityGram\x12*\n\nprototypes\x18\n \x01(\x0b\x32\x16.concord.v1.Prototypes\x12\x15\n\rwant_variance\x18\x0b \x01(\x08\x12\x11\n\trun_token\x18\x0c \x01(\t\")\n\nTensorSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05shape\x18\x02 \x03(\r\"G\n\rGroupManifest\x12\r\n\x05group\x18\x01 \x01(\t\x12\'\n\x07tensors\x18\x02 \x03(\x0b\x32\x16.concord.v1.TensorSpec\"7\n\x06Matrix\x12\x0c\n\x04rows\x18\x01 \x01(\r\x12\x0f\n\x07\x63olumns\x18\x02 \x01(\r\x12\x0e\n\x06values\x18\x03 \x03(\x02\"5\n\x04Gram\x12\x10\n\x08\x63oncepts\x18\x01 \x01(\r\x12\x0c\n\x04mask\x18\x02 \x01(\x0c\x12\r\n\x05upper\x18\x03 \x03(\x02\"@\n\x0cModalityGram\x12\x10\n\x08modality\x18\x01 \x01(\t\x12\x1e\n\x04gram\x18\x02 \x01(\x0b\x32\x10.concord.v1.Gram\"?\n\nPrototypes\x12!\n\x05means\x18\x01 \x01(\x0b\x32\x12.concord.v1.Matrix\x12\x0e\n\x06\x63ounts\x18\x02 \x03(\x04\"]\n\nGroupClaim\x12+\n\x08manifest\x18\x01 \x01(\x0b\x32\x19.concord.v1.GroupManifest\x12\x10\n\x08\x65xamples\x18\x02 \x01(\x04\x12\x10\n\x08variance\x18\x03 \x01(\x01\"\x8c\x01\n\nEvaluation\x12\x10\n\x08modality\x18\x01 \x01(\t\x12\r\n\x05split\x18\x02 \x01(\t\x12\x0f\n\x07\x63orrect\x18\x03 \x01(\x04\x12\x10\n\x08\x65xamples\x18\x04 \x01(\x04\x12\x10\n\x08loss_sum\x18\x05 \x01(\x01\x12(\n\x07\x63lasses\x18\x06 \x01(\x0b\x32\x17.concord.v1.ClassCounts\">\n\x0b\x43lassCounts\x12\x0c\n\x04hits\x18\x01 \x03(\x04\x12\x11\n\tpredicted\x18\x02 \x03(\x04\x12\x0e\n\x06\x61\x63tual\x18\x03 \x03(\x04\"\x8a\x01\n\nEmbeddings\x12\x10\n\x08modality\x18\x01 \x01(\t\x12\r\n\x05split\x18\x02 \x01(\t\x12\"\n\x06pooled\x18\x03 \x01(\x0b\x32\x12.concord.v1.Matrix\x12\'\n\x0b\x63oordinates\x18\x04 \x01(\x0b\x32\x12.concord.v1.Matrix\x12\x0e\n\x06labels\x18\x05 \x03(\r\"\xae\x03\n\x06Report\x12\x16\n\x0eschema_version\x18\x01 \x01(\r\x12\r\n\x05round\x18\x02 \x01(\r\x12\x0c\n\x04node\x18\x03 \x01(\t\x12\x15\n\ranchor_digest\x18\x04 \x01(\t\x12&\n\x06groups\x18\x05 \x03(\x0b\x32\x16.concord.v1.GroupClaim\x12\'\n\x05grams\x18\x06 \x03(\x0b\x32\x18.concord.v1.ModalityGram\x12*\n\nprototypes\x18\x07 \x01(\x0b\x32\x16.concord.v1.Prototypes\x12+\n\x0b\x65valuations\x18\x08 \x03(\x0b\x32\x16.concord.v1.Evaluation\x12*\n\nembeddings\x18\t \x03(\x0b\x32\x16.concord.v1.Embeddings\x12.\n\x06losses\x18\n \x03(\x0b\x32\x1e.concord.v1.Report.LossesEntry\x12\x0f\n\x07seconds\x18\x0b \x01(\x01\x12\x12\n\nneeds_base\x18\x0c \x01(\x08\x1a-\n\x0bLossesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01*C\n\x05Phase\x12\x15\n\x11PHASE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bPHASE_TRAIN\x10\x01\x12\x12\n\x0ePHASE_EVALUATE\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,36 +33,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_REPORT_LOSSESENTRY']._loaded_options = None
   _globals['_REPORT_LOSSESENTRY']._serialized_options = b'8\001'
-  _globals['_PHASE']._serialized_start=1878
-  _globals['_PHASE']._serialized_end=1945
+  _globals['_PHASE']._serialized_start=1897
+  _globals['_PHASE']._serialized_end=1964
   _globals['_CENSUS']._serialized_start=36
   _globals['_CENSUS']._serialized_end=186
   _globals['_HOLDING']._serialized_start=188
   _globals['_HOLDING']._serialized_end=284
   _globals['_INSTRUCTION']._serialized_start=287
-  _globals['_INSTRUCTION']._serialized_end=641
-  _globals['_TENSORSPEC']._serialized_start=643
-  _globals['_TENSORSPEC']._serialized_end=684
-  _globals['_GROUPMANIFEST']._serialized_start=686
-  _globals['_GROUPMANIFEST']._serialized_end=757
-  _globals['_MATRIX']._serialized_start=759
-  _globals['_MATRIX']._serialized_end=814
-  _globals['_GRAM']._serialized_start=816
-  _globals['_GRAM']._serialized_end=869
-  _globals['_MODALITYGRAM']._serialized_start=871
-  _globals['_MODALITYGRAM']._serialized_end=935
-  _globals['_PROTOTYPES']._serialized_start=937
-  _globals['_PROTOTYPES']._serialized_end=1000
-  _globals['_GROUPCLAIM']._serialized_start=1002
-  _globals['_GROUPCLAIM']._serialized_end=1095
-  _globals['_EVALUATION']._serialized_start=1098
-  _globals['_EVALUATION']._serialized_end=1238
-  _globals['_CLASSCOUNTS']._serialized_start=1240
-  _globals['_CLASSCOUNTS']._serialized_end=1302
-  _globals['_EMBEDDINGS']._serialized_start=1305
-  _globals['_EMBEDDINGS']._serialized_end=1443
-  _globals['_REPORT']._serialized_start=1446
-  _globals['_REPORT']._serialized_end=1876
-  _globals['_REPORT_LOSSESENTRY']._serialized_start=1831
-  _globals['_REPORT_LOSSESENTRY']._serialized_end=1876
+  _globals['_INSTRUCTION']._serialized_end=660
+  _globals['_TENSORSPEC']._serialized_start=662
+  _globals['_TENSORSPEC']._serialized_end=703
+  _globals['_GROUPMANIFEST']._serialized_start=705
+  _globals['_GROUPMANIFEST']._serialized_end=776
+  _globals['_MATRIX']._serialized_start=778
+  _globals['_MATRIX']._serialized_end=833
+  _globals['_GRAM']._serialized_start=835
+  _globals['_GRAM']._serialized_end=888
+  _globals['_MODALITYGRAM']._serialized_start=890
+  _globals['_MODALITYGRAM']._serialized_end=954
+  _globals['_PROTOTYPES']._serialized_start=956
+  _globals['_PROTOTYPES']._serialized_end=1019
+  _globals['_GROUPCLAIM']._serialized_start=1021
+  _globals['_GROUPCLAIM']._serialized_end=1114
+  _globals['_EVALUATION']._serialized_start=1117
+  _globals['_EVALUATION']._serialized_end=1257
+  _globals['_CLASSCOUNTS']._serialized_start=1259
+  _globals['_CLASSCOUNTS']._serialized_end=1321
+  _globals['_EMBEDDINGS']._serialized_start=1324
+  _globals['_EMBEDDINGS']._serialized_end=1462
+  _globals['_REPORT']._serialized_start=1465
+  _globals['_REPORT']._serialized_end=1895
+  _globals['_REPORT_LOSSESENTRY']._serialized_start=1850
+  _globals['_REPORT_LOSSESENTRY']._serialized_end=1895
 # @@protoc_insertion_point(module_scope)
