@@ -41,6 +41,10 @@ def fail(why):  # as Flower 1.34 does: exit status 0
     sys.exit(0)
 
 
+if len([line for line in earlier if json.loads(line)[0] == said[0]]) < plot.get("away", {{}}).get(said[0], 0):
+    fail("Connection to the SuperLink is unavailable. Please check your network")
+if said[0] == "run" and plot.get("refused"):
+    fail(plot["refused"])
 if said[0] == "run":
     print(json.dumps({{"success": True, "run-id": str(runs + 1)}}))
 elif said[0] == "ls" and "--run-id" not in said:
@@ -184,6 +188,37 @@ def test_a_run_that_failed_by_its_own_fault_is_not_tried_again(plot: Plot, super
 
     with pytest.raises(ConcordError, match=r"C404 .*C401 too few nodes"):
         follow(superlink, repository(), config(tmp_path), fail)
+    assert len(calls(tmp_path, "run")) == 1
+
+
+def whole_submission(superlink: SuperLink, folder: Path) -> None:
+    superlink.register(folder / "node.pub")
+    wait_for_others(superlink)
+    follow(superlink, repository(), config(folder))
+
+
+@pytest.mark.parametrize("call", ["run", "ls", "supernode"])
+def test_each_call_is_made_again_while_the_superlink_is_away(
+    call: str, plot: Plot, superlink: SuperLink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deployment, "PATIENCE_SECONDS", 60.0)
+    plot(ends=["", "", "finished:completed"], away={call: 2})
+    whole_submission(superlink, tmp_path)
+    assert len(calls(tmp_path, call)) >= 3
+    assert "resume = true" in calls(tmp_path, "run")[-1][-1] or call != "run", "the first may have been taken"
+
+
+@pytest.mark.parametrize("call", ["run", "ls", "supernode"])
+def test_a_superlink_that_stays_away_is_told_as_such(call: str, plot: Plot, superlink: SuperLink, tmp_path: Path) -> None:
+    plot(ends=["finished:completed"], away={call: 10**6})
+    with pytest.raises(ConcordError, match=r"C602 .*is unavailable"):
+        whole_submission(superlink, tmp_path)
+
+
+def test_a_run_that_is_refused_is_not_submitted_again(plot: Plot, superlink: SuperLink, tmp_path: Path) -> None:
+    plot(refused="[code: 15] unknown key")
+    with pytest.raises(ConcordError, match=r"C602 .*unknown key"):
+        follow(superlink, repository(), config(tmp_path))
     assert len(calls(tmp_path, "run")) == 1
 
 
