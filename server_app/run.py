@@ -36,6 +36,7 @@ from strategies.state import GlobalState, Outcome
 from strategies.strategy import ConcordStrategy
 
 NODE_POLL = 0.2  # seconds between looks for nodes that are still to connect
+RETURN_SECONDS = 120.0  # a SuperNode that was killed is let in again after about a minute
 MAY_CHANGE = ("rounds", "resume", "run-folder")  # of a run that goes on
 
 
@@ -86,15 +87,17 @@ class Run:
     def wait_for_nodes(self) -> None:
         """Waits until as many nodes have connected as the run needs, and takes their census.
 
-        That is `min-nodes` at the start. A run that goes on has begun with them, and needs no more than its next round does.
+        That is `min-nodes` at the start. A run that goes on has begun with them, and needs no more than its next round does;
+        it waits a while for the others, since what cut it off may have cut them off too.
 
         Raises:
             ConcordError: C401, when fewer can take part; it names each refusal.
         """
-        key, needed = ("min-replies", self.enough) if self.strategy.state.round_ else ("min-nodes", self.config.min_nodes)
-        deadline = time.monotonic() + self.config.round_timeout
-        while len(list(self.grid.get_node_ids())) < needed and time.monotonic() < deadline:
-            time.sleep(NODE_POLL)
+        goes_on = self.strategy.state.round_ > 0
+        key, needed = ("min-replies", self.enough) if goes_on else ("min-nodes", self.config.min_nodes)
+        if goes_on:
+            self._wait_for_connected(self.config.min_nodes, min(RETURN_SECONDS, self.config.round_timeout))
+        self._wait_for_connected(needed, self.config.round_timeout)
         self.strategy.take_census(self.grid)
         refused = self.strategy.refused.values()
         told = self.folder.read_metrics()  # by a run that is resumed
@@ -106,6 +109,11 @@ class Run:
                 f"{len(self.strategy.census)} nodes can take part, {key} is {needed}. {why}",
                 f"mend the nodes that were refused, start more, or lower {key}",
             )
+
+    def _wait_for_connected(self, nodes: int, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while len(list(self.grid.get_node_ids())) < nodes and time.monotonic() < deadline:
+            time.sleep(NODE_POLL)
 
     def wait_for_enough(self) -> None:
         """Waits, `round-timeout` at most, while fewer nodes are there than a round needs; those that are new may take part.

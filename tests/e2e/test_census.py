@@ -328,3 +328,16 @@ def test_the_others_do_not_wait_a_whole_round_for_a_new_node_that_is_silent(
     run.train_round(1)
     assert time.monotonic() - started < 60, "round-timeout is 600"
     assert lines(tmp_path, "round")[0]["replies"] == 2
+
+
+def test_a_run_that_goes_on_waits_a_while_for_those_it_began_with(tmp_path: Path) -> None:
+    open_and_stop_after_a_round(tmp_path, {"rounds": 2, "min-nodes": 3})
+    config = tiny_config(tmp_path, {"rounds": 2, "min-nodes": 3, "resume": True})
+    grid = ComingAndGoing(config, ONE_EACH)
+    grid.present = [1]
+    run = open_run(config, grid)
+    back = threading.Timer(0.5, lambda: setattr(grid, "present", [1, 2, 3]))
+    back.start()
+    run.wait_for_nodes()
+    back.join()
+    assert len(run.strategy.census) == 3
