@@ -2,7 +2,7 @@
 
 Real Flower processes on this machine. After each kill the federation must finish two more rounds by itself before the
 next. Counted are rounds that are missing or had fewer replies than nodes, and checkpoints that cannot be read. Exits
-with 1 when there is any.
+with 1 when there is any, or when the run ended before the last kill.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -29,8 +30,9 @@ from concord.run_folder import RunFolder
 from server_app.checkpoint import FILE
 
 NODES = ("image-forms-a", "word-west-europe", "tone-north")
-ROUNDS_A_KILL = 2
-LONGEST_PAUSE = 10.0  # seconds from the start of a round to the kill
+RECOVERED = 2  # rounds from a kill to the next pause
+ROUNDS_A_KILL = RECOVERED + 2  # the pause is a round at most, and that round may be a short one
+FIRST_PAUSE = 10.0  # seconds at most from the start to the first kill, when no round has been timed
 RECOVERY_SECONDS = 600.0
 
 
@@ -46,7 +48,7 @@ def main() -> None:
 
 def soak(home: Path, kills: int, draw: random.Random) -> int:
     """One run under fire; the exit status."""
-    config = _deal(home, rounds=ROUNDS_A_KILL * kills + ROUNDS_A_KILL)
+    config = _deal(home, rounds_for(kills))
     folder = RunFolder(config.run_folder)
     done: Counter[str] = Counter()
     damaged: list[str] = []
@@ -62,6 +64,20 @@ def soak(home: Path, kills: int, draw: random.Random) -> int:
     print(f"rounds: {len(lines)} of {config.rounds} finished, {len(lost)} lost, {len(short)} without all nodes {short}")
     print(f"checkpoints: {len(damaged)} damaged {damaged}")
     return int(done.total() < kills or bool(lost or short or damaged))
+
+
+def rounds_for(kills: int) -> int:
+    """Rounds that are enough for so many kills, each in a round of its own with time to recover, the last one too."""
+    return ROUNDS_A_KILL * kills + RECOVERED
+
+
+def longest_pause(seconds: Sequence[float]) -> float:
+    """How long to wait at most before a kill: a usual round, so that it comes at any moment of one and uses up no more.
+
+    Args:
+        seconds: of the rounds that are finished. Up to half of them had a kill and took longer: the usual ones are below.
+    """
+    return min(sorted(seconds)[len(seconds) // 4], FIRST_PAUSE) if seconds else FIRST_PAUSE
 
 
 def _deal(home: Path, rounds: int) -> RunConfig:
@@ -87,16 +103,20 @@ def _strike(
 ) -> None:
     """Kills, waits until the federation has recovered, and kills again."""
     while done.total() < kills:
-        due = _rounds(folder) + ROUNDS_A_KILL if done else 0
+        due = _rounds(folder) + RECOVERED if done else 0
         if not wait_until(partial(_has_reached, folder, due), RECOVERY_SECONDS):
             return
-        time.sleep(draw.uniform(0, LONGEST_PAUSE))
+        time.sleep(draw.uniform(0, longest_pause(_seconds(folder))))
         part = draw.choice(PARTS)
         if not federation.kill_part(part, draw.choice(NODES), RECOVERY_SECONDS):
             return
         done[part] += 1
         print(f"{done.total()}/{kills} round {_rounds(folder) + 1}: killed the {part}", flush=True)
         damaged += _damage(folder)
+
+
+def _seconds(folder: RunFolder) -> list[float]:
+    return [line["seconds"] for line in folder.read_metrics() if line["scope"] == "round"]
 
 
 def _rounds(folder: RunFolder) -> int:

@@ -26,7 +26,7 @@ from client_app.model import MultimodalModel
 from client_app.schedules import train
 from client_app.schedules.task import Task
 from client_app.sparsify import sparse_change
-from client_app.store import NodeStore
+from client_app.store import NodeStore, RoundStore
 from concord.anchors import AnchorSet
 from concord.config import RunConfig
 from concord.errors import ConcordError
@@ -41,6 +41,7 @@ from concord.wire.messages import (
     matrix_from_wire,
     prototypes_from_wire,
     prototypes_to_wire,
+    token_from_wire,
 )
 from concord.wire.records import BASE
 from concord.wire.v1 import federation_pb2 as pb
@@ -112,7 +113,8 @@ class Node:
             report.needs_base = True
             return report, {}
         model = self._model(base)
-        private = self.store.load_latest(before=instruction.round) or {}
+        kept = self.store.rounds(token_from_wire(instruction.run_token))
+        private = kept.load_latest(before=instruction.round) or {}
         memory = {name.removeprefix(MEMORY): t for name, t in private.items() if name.startswith(MEMORY)}
         model.load_private({name: t for name, t in private.items() if not name.startswith(MEMORY)}, list(groups))
         model.load_groups(groups)
@@ -120,7 +122,7 @@ class Node:
         trained: dict[str, NDArray[np.float32]] = {}
         if instruction.phase == pb.PHASE_TRAIN:
             agreed = self._agreed(instruction)
-            trained = self._train(model, report, agreed, groups, memory, want_variance=instruction.want_variance)
+            trained = self._train(model, report, agreed, groups, memory, kept, want_variance=instruction.want_variance)
         self._describe_anchors(model, report)
         report.seconds = time.monotonic() - started
         return report, trained
@@ -187,6 +189,7 @@ class Node:
         agreed: Agreed,
         received: Mapping[str, Group],
         memory: dict[str, Tensor],
+        kept: RoundStore,
         *,
         want_variance: bool,
     ) -> dict[str, NDArray[np.float32]]:
@@ -209,7 +212,7 @@ class Node:
         trained = {name: group for name, group in model.groups().items() if name in received}
         sparse = self._sparse_changes(received, trained, memory)
         remembered = {f"{MEMORY}{name}": tensor for name, tensor in memory.items()}
-        self.store.save_round(report.round, model.private_tensors(list(received)) | remembered)
+        kept.save(report.round, model.private_tensors(list(received)) | remembered)
         if method.sends_prototypes:
             means = local_prototypes(model, self.data.train, self.own_anchors, len(self.anchors.concepts), self.device)
             report.prototypes.CopyFrom(prototypes_to_wire(*means))
@@ -269,5 +272,5 @@ def choose_device(name: str) -> torch.device:
 
 
 def node_folder(run_folder: str, node_state: str, name: str) -> Path:
-    """Where a node keeps its private state of a run: under its own `state-folder`, else under the run folder (simulation)."""
+    """Where a node keeps its part of runs of this name: below its own `state-folder`, else in the run folder (simulation)."""
     return (Path(node_state) / Path(run_folder).name if node_state else Path(run_folder) / "nodes") / name

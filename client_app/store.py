@@ -1,13 +1,13 @@
 """Private state of a node, on the node's own disk.
 
 Flower's `context.state` is lost with a restart and above some 200 MB, so nothing private lives there. Every
-round writes a file of its own; the one before stays, so that a round that was cut short can be done again.
+round writes a file of its own; the one before stays, so that a round that was cut short can be done again. The
+rounds of a run are in a folder that is named after its token, since a run that was deleted and started anew has
+the same name. The trunk base is beside these folders: it is known by its digest, and asked for before any round.
 """
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,28 +16,22 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from concord.errors import ConcordError
+from concord.run_folder import atomic_write, remove_unfinished
 
 KEEP_ROUNDS = 2
+PRIVATE = 0o600  # for the owner alone
+STALE_SECONDS = 3600.0  # a message that was given up may have a process that still writes, but not for so long
 
 
 class NodeStore:
-    """Tensors by round, and the trunk base by digest, under one folder."""
+    """The trunk base by digest, and the rounds of each run, under one folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def save_round(self, round_: int, tensors: Mapping[str, Tensor]) -> None:
-        """Writes what the node keeps after `round_`, atomically, and forgets rounds that cannot be asked for again."""
-        self._write(self._round_file(round_), tensors)
-        for old in self.folder.glob("round-*.safetensors"):
-            if int(old.stem.removeprefix("round-")) <= round_ - KEEP_ROUNDS:
-                old.unlink(missing_ok=True)
-
-    def load_latest(self, before: int) -> dict[str, Tensor] | None:
-        """What the node kept after the last round before `before`; None if it took part in none."""
-        rounds = [int(f.stem.removeprefix("round-")) for f in self.folder.glob("round-*.safetensors")]
-        earlier = [r for r in rounds if r < before]
-        return self._read(self._round_file(max(earlier))) if earlier else None
+    def rounds(self, token: str) -> RoundStore:
+        """What the node keeps of the run with this token (checked: see `token_from_wire`)."""
+        return RoundStore(self.folder / token)
 
     def base_digest(self) -> str:
         """Digest of the trunk base that is here; empty: none."""
@@ -51,30 +45,53 @@ class NodeStore:
         """Keeps a trunk base, and no other."""
         for old in self.folder.glob("base-*.safetensors"):
             old.unlink(missing_ok=True)
-        self._write(self._base_file(digest), tensors)
+        _write(self._base_file(digest), tensors)
 
     def load_base(self, digest: str) -> dict[str, Tensor]:
         """The trunk base of that digest."""
-        return self._read(self._base_file(digest))
-
-    def _round_file(self, round_: int) -> Path:
-        return self.folder / f"round-{round_:06d}.safetensors"
+        return _read(self._base_file(digest))
 
     def _base_file(self, digest: str) -> Path:
         return self.folder / f"base-{digest}.safetensors"
 
-    def _write(self, path: Path, tensors: Mapping[str, Tensor]) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=self.folder, prefix=".", delete=False) as file:
-            file.write(save({name: tensor.contiguous() for name, tensor in tensors.items()}))
-            file.flush()
-            os.fsync(file.fileno())
-        Path(file.name).replace(path)
 
-    def _read(self, path: Path) -> dict[str, Tensor]:
-        try:
-            return load(path.read_bytes())
-        except (OSError, SafetensorError) as error:
-            raise ConcordError(
-                "C502", f"{path}: {error}", "delete the file; the node then starts from the server's model"
-            ) from error
+class RoundStore:
+    """What a node keeps of one run: tensors by round, under one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def save(self, round_: int, tensors: Mapping[str, Tensor]) -> None:
+        """Writes what the node keeps after `round_`, atomically.
+
+        It forgets rounds that cannot be asked for again, and later ones: the server went back to an older checkpoint, and
+        what the node learnt after it belongs to a model that is no more.
+        """
+        _write(self._file(round_), tensors)
+        for other in self._rounds():
+            if not round_ - KEEP_ROUNDS < other <= round_:
+                self._file(other).unlink(missing_ok=True)
+
+    def load_latest(self, before: int) -> dict[str, Tensor] | None:
+        """What the node kept after the last round before `before`; None if it took part in none."""
+        earlier = [r for r in self._rounds() if r < before]
+        return _read(self._file(max(earlier))) if earlier else None
+
+    def _rounds(self) -> list[int]:
+        return [int(file.stem.removeprefix("round-")) for file in self.folder.glob("round-*.safetensors")]
+
+    def _file(self, round_: int) -> Path:
+        return self.folder / f"round-{round_:06d}.safetensors"
+
+
+def _write(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    remove_unfinished(path.parent, STALE_SECONDS)
+    atomic_write(path, save({name: tensor.contiguous() for name, tensor in tensors.items()}), PRIVATE)
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    try:
+        return load(path.read_bytes())
+    except (OSError, SafetensorError) as error:
+        hint = "delete the file; the node then starts from the server's model"
+        raise ConcordError("C502", f"{path}: {error}", hint) from error

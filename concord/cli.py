@@ -1,7 +1,7 @@
 """The `concord` command. Everything heavy is imported inside the commands, so that help is there at once.
 
-Exit status: 0 when all went well, 1 when a run failed or data has errors, 2 for a mistake of the user that was found
-before training, 130 after Ctrl-C.
+Exit status: 0 when all went well; 1 when a run failed, data has errors or the SuperLink was away, so that the same
+command may succeed later; 2 for a mistake of the user that was found before training; 130 after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from rich.console import Console
 
 from concord.errors import ConcordError
 
-RUN_FAILED = "C404"
+NO_MISTAKE = ("C404", "C406", "C407", "C602")  # codes of what may happen to a command that is right
 
 app = typer.Typer(name="concord", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 data_app = typer.Typer(no_args_is_help=True, help="Data suites: what there is, and whether it is complete.")
@@ -220,4 +220,4 @@ def main() -> None:
         app()
     except ConcordError as error:
         Console(stderr=True).print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
-        sys.exit(1 if error.code == RUN_FAILED else 2)
+        sys.exit(1 if error.code in NO_MISTAKE else 2)

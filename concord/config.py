@@ -29,7 +29,12 @@ Count = Annotated[int, Field(ge=1)]
 
 class Section(BaseModel):
     model_config = ConfigDict(
-        alias_generator=lambda name: name.replace("_", "-"), populate_by_name=True, extra="forbid", frozen=True, strict=True
+        alias_generator=lambda name: name.replace("_", "-"),
+        populate_by_name=True,
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
     )
 
 

@@ -38,6 +38,8 @@ POLL_SECONDS = 2.0
 CALL_SECONDS = 60.0
 ATTEMPTS = 20
 PATIENCE_SECONDS = 600.0  # a SuperLink may be away for so long
+AWAY = "Connection to the SuperLink is unavailable"  # what Flower says when nobody answers
+LATE = f"no answer within {CALL_SECONDS:.0f} s"
 ALREADY = "already in use"  # what Flower says of a public key that is registered
 UNKNOWN_RUN = "Run ID not found"
 
@@ -52,6 +54,15 @@ class Answer:
     success: bool
     told: Mapping[str, Any]
     said: str
+
+    @property
+    def away(self) -> bool:
+        """Whether nobody answered; a refusal is an answer."""
+        return not self.success and (AWAY in self.said or LATE in self.said)
+
+
+class AwayError(ConcordError):
+    """C602 for a call that nobody answered, which another try may mend."""
 
 
 @dataclass(frozen=True)
@@ -87,17 +98,23 @@ class SuperLink:
         """Lets the node with this key in; False, if it was registered before (also one that was revoked since).
 
         Raises:
-            ConcordError: C603 when the SuperLink refuses the key.
+            ConcordError: C603 when the SuperLink refuses the key, C602 when it was away too long.
         """
-        answer = self._ask("supernode", "register", str(public_key), CONNECTION)
+        answer = self._ask_patiently("supernode", "register", str(public_key), CONNECTION)
         if answer.success:
             return True
         if ALREADY in answer.said:
             return False
+        if answer.away:
+            raise self._silent(answer)
         raise ConcordError("C603", f"{public_key}: {answer.said}", "send the node.pub that `concord keys node` made, unchanged")
 
     def submit(self, app_folder: Path, run_config: Mapping[str, Scalar]) -> str:
-        """Hands over an app with a flat run config; the id of Flower's run. ConcordError C602 when it is not taken."""
+        """Hands over an app with a flat run config; the id of Flower's run. See `submit_patiently`.
+
+        Raises:
+            ConcordError: C602 when it is not taken; `AwayError` when nobody answered, and it may have been taken or not.
+        """
         overrides = self.home / "run.toml"
         overrides.write_text(to_toml(run_config))
         answer = self._ask("run", str(app_folder), CONNECTION, "--run-config", str(overrides))
@@ -113,8 +130,12 @@ class SuperLink:
         return parse_status(answer.told)
 
     def unfinished(self) -> list[str]:
-        """Ids of the runs that the SuperLink has not seen the end of, oldest first; ConcordError C602 if it is silent."""
-        answer = self._ask("ls", CONNECTION)
+        """Ids of the runs that the SuperLink has not seen the end of, oldest first.
+
+        Raises:
+            ConcordError: C602 when the SuperLink was away too long.
+        """
+        answer = self._ask_patiently("ls", CONNECTION)
         if not answer.success:
             raise self._silent(answer)
         runs = answer.told.get("runs", [])
@@ -124,6 +145,13 @@ class SuperLink:
         """What the ServerApp wrote so far."""
         return self._flwr("log", run_id, CONNECTION, "--show").stdout.decode(errors="replace")
 
+    def _ask_patiently(self, *arguments: str) -> Answer:
+        """An answer that is waited for while the SuperLink is away; only for calls that may be made twice."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while (answer := self._ask(*arguments)).away and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+        return answer
+
     def _ask(self, *arguments: str) -> Answer:
         return read_answer(self._flwr(*arguments, "--format", "json"))
 
@@ -132,11 +160,12 @@ class SuperLink:
         try:
             return subprocess.run(command, env=environment(self.home), capture_output=True, timeout=CALL_SECONDS, check=False)  # noqa: S603
         except subprocess.TimeoutExpired as late:
-            return subprocess.CompletedProcess(command, 1, late.stdout or b"", b"no answer within %d s" % CALL_SECONDS)
+            return subprocess.CompletedProcess(command, 1, late.stdout or b"", LATE.encode())
 
     def _silent(self, answer: Answer) -> ConcordError:
         hint = "check address, port 9093 and --ca-certificate; the certificate must name the host by which it is called"
-        return ConcordError("C602", f"{self.address}: {answer.said}", hint)
+        kind = AwayError if answer.away else ConcordError
+        return kind("C602", f"{self.address}: {answer.said}", hint)
 
 
 def follow(
@@ -164,7 +193,7 @@ def follow(
     said = ""
     for _ in range(attempts):
         failures = len(told_failures(folder))
-        run_id = superlink.submit(app_folder, config.flat())
+        run_id = submit_patiently(superlink, app_folder, config, on_wait)
         status, details = wait_for_end(superlink, run_id, on_wait)
         on_wait()
         if status == COMPLETED:
@@ -175,6 +204,28 @@ def follow(
             break
         config = config.model_copy(update={"resume": True})
     raise ConcordError("C404", said, "mend the cause; the same command goes on after the last finished round")
+
+
+def submit_patiently(superlink: SuperLink, app_folder: Path, config: RunConfig, on_wait: Callable[[], None]) -> str:
+    """Submits a run, again and again while the SuperLink is away; the id of Flower's run.
+
+    A call without an answer may have been taken all the same. So the end of what the SuperLink knows of is waited for before
+    the next one, which then goes on where the first one came to.
+
+    Raises:
+        ConcordError: C602 when the SuperLink was away too long, or did not take the run.
+    """
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return superlink.submit(app_folder, config.flat())
+        except AwayError:
+            if time.monotonic() > deadline:
+                raise
+        config = config.model_copy(update={"resume": True})
+        on_wait()
+        time.sleep(POLL_SECONDS)
+        wait_for_others(superlink, on_wait)
 
 
 def wait_for_others(superlink: SuperLink, on_wait: Callable[[], None] = lambda: None) -> None:

@@ -11,9 +11,11 @@ import fcntl
 import json
 import math
 import os
+import re
 import time
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,9 @@ from concord.errors import ConcordError
 
 Line = dict[str, Any]
 LOCK_SECONDS = 90.0
+STALE_SECONDS = 3600.0  # of a file that another process may be writing
+
+_UNFINISHED = re.compile(r"\..+\.\d+")  # the name and the process id, see `atomic_write`
 
 
 class RunFolder:
@@ -106,6 +111,17 @@ class RunFolder:
         with self.metrics.open("a", encoding="utf-8") as file:
             file.write(_to_json(line))
 
+    def sync_metrics(self) -> None:
+        """Returns once all lines are on the disk; before a checkpoint, so that no round in it lacks its figures."""
+        _sync(self.metrics)
+        _sync(self.path)
+
+    def remove_unfinished(self) -> None:
+        """Removes what killed processes left half-written; after `lock`. Only the server writes checkpoints and the model."""
+        remove_unfinished(self.checkpoint)
+        remove_unfinished(self.model)
+        remove_unfinished(self.path, STALE_SECONDS)
+
     def read_metrics(self) -> list[Line]:
         """All whole lines; a line that a crash tore is left out, and so is anything that is not an object."""
         try:
@@ -114,10 +130,31 @@ class RunFolder:
             return []
         return list(_parse(text.split("\n")))
 
+    def is_finished(self, rounds: int) -> bool:
+        """Whether a run of so many rounds has finished here, so that ``result.json`` holds its figures."""
+        try:
+            result = json.loads(self.result.read_bytes())
+        except (OSError, ValueError):
+            return False
+        return isinstance(result, dict) and has_finished(self.read_metrics(), rounds, result.get("rounds"))
+
     def truncate_metrics(self, after_round: int) -> None:
         """Drops, in one step, the lines of rounds later than `after_round` and a torn last line."""
         kept = (line for line in self.read_metrics() if line.get("round", 0) <= after_round)
         atomic_write(self.metrics, "".join(map(_to_json, kept)))
+
+
+def last_event(lines: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The last line of the whole run: its start, its end or its failure."""
+    return next((line for line in reversed(lines) if line.get("scope") == "run"), {})
+
+
+def has_finished(lines: Sequence[Mapping[str, Any]], rounds: object, rounds_of_result: object) -> bool:
+    """Whether a run has finished and its figures are those of all its rounds.
+
+    A finished run may go on with more rounds: then it still has the figures of before, until it finishes again.
+    """
+    return rounds == rounds_of_result and last_event(lines).get("event") == "finished"
 
 
 def atomic_write(path: Path, content: bytes | str, mode: int = 0o666) -> None:
@@ -135,11 +172,23 @@ def atomic_write(path: Path, content: bytes | str, mode: int = 0o666) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+    _sync(path.parent)
 
 
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
+def remove_unfinished(folder: Path, older_than: float = 0.0) -> None:
+    """Removes what `atomic_write` left in a folder when its process was killed; files younger than `older_than` seconds stay.
+
+    Zero is for a folder that nobody else writes to: then nothing unfinished is in the making.
+    """
+    for file in folder.glob(".*"):
+        with suppress(OSError):  # gone, or replaced, in the meantime
+            if _UNFINISHED.fullmatch(file.name) and time.time() - file.stat().st_mtime >= older_than:
+                file.unlink()
+
+
+def _sync(path: Path) -> None:
+    """Returns once a file, or the names in a folder, are on the disk."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

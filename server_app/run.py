@@ -36,6 +36,7 @@ from strategies.state import GlobalState, Outcome
 from strategies.strategy import ConcordStrategy
 
 NODE_POLL = 0.2  # seconds between looks for nodes that are still to connect
+RETURN_SECONDS = 120.0  # a SuperNode that was killed is let in again after about a minute
 MAY_CHANGE = ("rounds", "resume", "run-folder")  # of a run that goes on
 
 
@@ -58,7 +59,8 @@ class Run:
         """Does all rounds that are not done yet and the final evaluation; writes result, report and model.
 
         Raises:
-            ConcordError: C401 for too few nodes, C406 when the disk is full; the last checkpoint stays whole.
+            ConcordError: C401 for too few nodes, C406 when the disk is full, C407 when nobody answers in the end; the last
+                checkpoint stays whole.
         """
         try:
             return self._rounds()
@@ -77,54 +79,89 @@ class Run:
         write_report(self.folder.path)
         return result
 
+    @property
+    def enough(self) -> int:
+        """How many nodes a round needs to change the model."""
+        return max(1, self.config.min_replies)
+
     def wait_for_nodes(self) -> None:
-        """Waits until `min-nodes` have connected and takes their census.
+        """Waits until as many nodes have connected as the run needs, and takes their census.
+
+        That is `min-nodes` at the start. A run that goes on has begun with them, and needs no more than its next round does;
+        it waits a while for the others, since what cut it off may have cut them off too.
 
         Raises:
-            ConcordError: C401, when fewer than `min-nodes` can take part; it names each refusal.
+            ConcordError: C401, when fewer can take part; it names each refusal.
         """
-        deadline = time.monotonic() + self.config.round_timeout
-        while len(list(self.grid.get_node_ids())) < self.config.min_nodes and time.monotonic() < deadline:
-            time.sleep(NODE_POLL)
+        goes_on = self.strategy.state.round_ > 0
+        key, needed = ("min-replies", self.enough) if goes_on else ("min-nodes", self.config.min_nodes)
+        if goes_on:
+            self._wait_for_connected(self.config.min_nodes, min(RETURN_SECONDS, self.config.round_timeout))
+        self._wait_for_connected(needed, self.config.round_timeout)
         self.strategy.take_census(self.grid)
         refused = self.strategy.refused.values()
         told = self.folder.read_metrics()  # by a run that is resumed
         self._append([line for line in rejection_lines(refused, 0) if line not in told])
-        if len(self.strategy.census) < self.config.min_nodes:
+        if len(self.strategy.census) < needed:
             why = "; ".join(f"{r.node} refused ({r.reason}): {r.detail}" for r in refused) or "no node was refused"
             raise ConcordError(
                 "C401",
-                f"{len(self.strategy.census)} nodes can take part, min-nodes is {self.config.min_nodes}. {why}",
-                "mend the nodes that were refused, start more, or lower min-nodes",
+                f"{len(self.strategy.census)} nodes can take part, {key} is {needed}. {why}",
+                f"mend the nodes that were refused, start more, or lower {key}",
             )
+
+    def _wait_for_connected(self, nodes: int, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while len(list(self.grid.get_node_ids())) < nodes and time.monotonic() < deadline:
+            time.sleep(NODE_POLL)
+
+    def wait_for_enough(self) -> None:
+        """Waits, `round-timeout` at most, while fewer nodes are there than a round needs; those that are new may take part.
+
+        A round without nodes is over at once, so all rounds that are left would pass in a moment of absence.
+        """
+        deadline = time.monotonic() + self.config.round_timeout
+        while len(self.strategy.present(self.grid)) < self.enough and time.monotonic() < deadline:
+            self.strategy.take_census(self.grid)
+            time.sleep(NODE_POLL)
 
     def train_round(self, round_: int) -> None:
         """One round: ask, collect, check, average, write down, checkpoint."""
         started = time.monotonic()
         before = set(self.strategy.refused)
+        self.wait_for_enough()
         messages = self.strategy.configure_train(round_, ArrayRecord(), ConfigRecord(), self.grid)
-        late = [r for node_id, r in self.strategy.refused.items() if node_id not in before]
-        self._append(rejection_lines(late, round_))
+        self._tell_late(before, round_)
         outcome = self.strategy.aggregate(round_, exchange(self.grid, messages, self.config.round_timeout))
         seconds = time.monotonic() - started
         lines = outcome_lines(outcome, self.config, round_, seconds, len(self.anchors.concepts))
         lines[-1]["direction-gap"] = self._direction_gap(outcome)
         self._append(lines)
+        self.folder.sync_metrics()
         save_checkpoint(self.folder.checkpoint, self.strategy.state, self.strategy.consensus)
 
     def evaluate(self) -> Result:
-        """The evaluate-only phase, and the final figures."""
+        """The evaluate-only phase, and the final figures; ConcordError C407 where no reply counts, so that there are none."""
         started = time.monotonic()
         last = self.config.rounds + 1
+        before = set(self.strategy.refused)
+        self.wait_for_enough()
+        self._tell_late(before, last)
         messages = self.strategy.configure_final(last, self.grid)
         outcome = self.strategy.conclude(exchange(self.grid, messages, self.config.round_timeout))
         self._append(outcome_lines(outcome, self.config, last, time.monotonic() - started, len(self.anchors.concepts)))
+        if not outcome.accepted:
+            raise _unanswered(outcome)
         reports = [accepted.report for accepted in outcome.accepted]
         return final_result(self.config, self.anchors, self.strategy.census.values(), self.folder.read_metrics(), reports)
 
     def _direction_gap(self, outcome: Outcome) -> float | None:
         scale = self.config.adapter.alpha / self.config.adapter.rank
         return mean_direction_gap(self.layers, outcome.accepted, outcome.shares, scale)
+
+    def _tell_late(self, before: set[int], round_: int) -> None:
+        late = [r for node_id, r in self.strategy.refused.items() if node_id not in before]
+        self._append(rejection_lines(late, round_))
 
     def _append(self, lines: list[dict[str, Any]]) -> None:
         for line in lines:
@@ -146,6 +183,7 @@ def open_run(config: RunConfig, grid: Grid) -> Run:
     check_model(config, sorted(anchors.modalities))
     folder = RunFolder(config.run_folder)
     folder.lock()
+    folder.remove_unfinished()
     if config.resume:
         check_resumable(config, folder)
     folder.prepare(config)
@@ -200,6 +238,12 @@ def initial_state(config: RunConfig, anchors: AnchorSet) -> GlobalState:
 def trunk_width(config: RunConfig) -> int:
     """Width of the shared space."""
     return int(build_trunk(config).config.hidden_size)  # type: ignore[union-attr, arg-type]
+
+
+def _unanswered(outcome: Outcome) -> ConcordError:
+    why = "; ".join(f"{r.node} ({r.reason}): {r.detail}" for r in outcome.rejections) or "no node was there"
+    hint = "mend the nodes; all rounds are in the checkpoint, and the same run goes on with `--resume` or `concord submit`"
+    return ConcordError("C407", why, hint)
 
 
 def _digest(tensors: Mapping[str, Tensor]) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from concord.wire.messages import new_token
 from strategies.validation import Accepted, Rejection
 
 
@@ -19,6 +20,7 @@ class GlobalState:
         base: trunk weights that the adapters belong to, and their digest; empty where all parties make them alike.
         encoders: identity of the encoder of each modality.
         round_: the last finished round.
+        token: of the run, from its beginning on; a node keeps its private state under it.
     """
 
     groups: dict[str, dict[str, Tensor]]
@@ -26,6 +28,7 @@ class GlobalState:
     base_digest: str = ""
     encoders: dict[str, str] = field(default_factory=dict)
     round_: int = 0
+    token: str = field(default_factory=new_token)
 
 
 @dataclass(frozen=True)

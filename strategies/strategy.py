@@ -29,6 +29,8 @@ from strategies.rules import Rule, Update
 from strategies.state import GlobalState, Outcome
 from strategies.validation import Accepted, Expectation, Reason, Rejected, Rejection, check_census, read_reply
 
+LATE_CENSUS_SECONDS = 60.0  # a node that comes late may answer for so long while the others wait
+LONGEST_BACK_OFF = 8  # rounds
 MAY_PASS = (Reason.NO_REPLY, Reason.NODE_ERROR, Reason.UNDECODABLE)  # reasons that another try may remove
 
 
@@ -62,6 +64,8 @@ class ConcordStrategy(Strategy):
         self.refused: dict[int, Rejection] = {}
         self.outcome: Outcome | None = None
         self._with_base: set[int] = set()
+        self._failures: dict[int, int] = {}  # of the census, in a row
+        self._ask_after: dict[int, int] = {}  # the round that must be finished before a node is asked again
         self._expected: dict[int, Expectation] = {}
         self._bytes_down: dict[int, int] = {}
         self._asked: list[Message] = []
@@ -72,12 +76,16 @@ class ConcordStrategy(Strategy):
         return self.consensus.needs_variance or (self.rule is not None and self.rule.needs_variance)
 
     def take_census(self, grid: Grid) -> None:
-        """Asks nodes that are new for what they have; those that cannot take part are refused with a reason."""
+        """Asks nodes that are new for what they have; those that cannot take part are refused with a reason.
+
+        Nodes that take part already do not wait long for a new one that hangs, nor every round for one that is broken: after
+        its n-th failure it is asked again when 2^(n-1) more rounds are done, `LONGEST_BACK_OFF` at most.
+        """
         present = set(grid.get_node_ids())
-        new = [i for i in grid.get_node_ids() if i not in self.census and not self._is_refused_for_good(i)]
+        new = [i for i in grid.get_node_ids() if i not in self.census and self._is_to_be_asked(i)]
         if not new:
             return
-        timeout = self.config.round_timeout
+        timeout = min(LATE_CENSUS_SECONDS, self.config.round_timeout) if self.census else self.config.round_timeout
         messages = [
             Message(RecordDict(), dst_node_id=node_id, message_type=f"{MessageType.QUERY}.census", ttl=timeout) for node_id in new
         ]
@@ -89,23 +97,35 @@ class ConcordStrategy(Strategy):
             except Rejected as rejected:
                 name = _name_of(replies.get(node_id)) or f"node {node_id}"
                 self.refused[node_id] = Rejection(name, rejected.reason, rejected.detail)
+                self._back_off(node_id)
                 log(WARNING, "refused %s: %s: %s", name, rejected.reason, rejected.detail)
             else:  # a node that came back under another id takes the place of the one that is gone
-                self.refused.pop(node_id, None)
+                for table in (self.refused, self._failures, self._ask_after):
+                    table.pop(node_id, None)
                 self.census = {i: c for i, c in self.census.items() if c.node != census.node} | {node_id: census}
                 if census.base_digest == self.state.base_digest:
                     self._with_base.add(node_id)
         self.census = dict(sorted(self.census.items(), key=lambda item: item[1].node))
 
-    def _is_refused_for_good(self, node_id: int) -> bool:
-        """Whether asking again is pointless: what the node said does not fit. One that failed to answer is asked again."""
-        return node_id in self.refused and self.refused[node_id].reason not in MAY_PASS
+    def _is_to_be_asked(self, node_id: int) -> bool:
+        """Whether to ask (again): not when what the node said does not fit, and after a failed answer not at once."""
+        if node_id not in self.refused:
+            return True
+        return self.refused[node_id].reason in MAY_PASS and self.state.round_ >= self._ask_after[node_id]
+
+    def _back_off(self, node_id: int) -> None:
+        self._failures[node_id] = self._failures.get(node_id, 0) + 1
+        self._ask_after[node_id] = self.state.round_ + min(LONGEST_BACK_OFF, 2 ** (self._failures[node_id] - 1))
+
+    def present(self, grid: Grid) -> list[int]:
+        """Ids of the nodes that take part and are there now, by name."""
+        there = set(grid.get_node_ids())
+        return [node_id for node_id in self.census if node_id in there]
 
     def configure_train(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> list[Message]:
         """Messages of a training round. The model is the strategy's own state; `arrays` and `config` are not read."""
         self.take_census(grid)
-        present = set(grid.get_node_ids())
-        return self._instruct(server_round, pb.PHASE_TRAIN, [n for n in self.census if n in present])
+        return self._instruct(server_round, pb.PHASE_TRAIN, self.present(grid))
 
     def configure_evaluate(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> list[Message]:
         """No messages: a training round evaluates what comes in. See `configure_final`."""
@@ -113,8 +133,7 @@ class ConcordStrategy(Strategy):
 
     def configure_final(self, server_round: int, grid: Grid) -> list[Message]:
         """Messages of the evaluate-only phase that ends a run."""
-        present = set(grid.get_node_ids())
-        return self._instruct(server_round, pb.PHASE_EVALUATE, [n for n in self.census if n in present])
+        return self._instruct(server_round, pb.PHASE_EVALUATE, self.present(grid))
 
     def aggregate_train(self, server_round: int, replies: Iterable[Message]) -> tuple[ArrayRecord | None, MetricRecord | None]:
         """Averages replies as Flower hands them over; see `aggregate`.
@@ -223,6 +242,7 @@ class ConcordStrategy(Strategy):
             base_digest=self.state.base_digest,
             groups=[manifest_of(name, shapes_of(group)) for name, group in travelling.items()],
             want_variance=self.needs_variance,
+            run_token=self.state.token,
         )
         self.consensus.write(instruction)
         return to_record(instruction, {name: pack(group) for name, group in travelling.items()}), sent

@@ -53,10 +53,7 @@ def submit(
 
 def _is_done(folder: RunFolder, config: RunConfig) -> bool:
     """Whether this very run has finished; one with other settings is for the server to refuse."""
-    if not folder.result.exists():
-        return False
-    before = {**folder.read_config(), "resume": True}
-    return before == config.flat()
+    return folder.is_finished(config.rounds) and {**folder.read_config(), "resume": True} == config.flat()
 
 
 def _show(folder: RunFolder, console: Console) -> None:

@@ -5,6 +5,8 @@ Legend: C concepts, R rows, D columns.
 
 from __future__ import annotations
 
+import re
+import secrets
 from collections.abc import Iterable
 from typing import TypeVar
 
@@ -17,6 +19,7 @@ from concord.errors import ConcordError
 from concord.wire.v1 import federation_pb2 as pb
 
 SCHEMA_VERSION = 1
+TOKEN_BYTES = 16  # of the token of a run, which is sent in hex
 MAX_ELEMENTS = 1 << 26  # of one matrix on the wire: 256 MiB of float32
 
 M = TypeVar("M", pb.Census, pb.Instruction, pb.Report)
@@ -47,6 +50,18 @@ def decode(kind: type[M], data: bytes) -> M:
     if message.schema_version != SCHEMA_VERSION:
         raise WireError(f"{kind.DESCRIPTOR.name} of schema version {message.schema_version}, this side speaks {SCHEMA_VERSION}")
     return message
+
+
+def new_token() -> str:
+    """A token for a run that begins. No figure depends on it: it tells runs apart that have the same name and settings."""
+    return secrets.token_hex(TOKEN_BYTES)
+
+
+def token_from_wire(token: str) -> str:
+    """The token of a run; WireError unless it is one. A node names a folder after it, and it comes from the network."""
+    if not re.fullmatch(f"[0-9a-f]{{{2 * TOKEN_BYTES}}}", token):
+        raise WireError("an Instruction without the token of a run")
+    return token
 
 
 def matrix_to_wire(matrix_RD: Tensor) -> pb.Matrix:

@@ -10,11 +10,11 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from concord.config import parse_config
-from concord.run_folder import RunFolder, atomic_write
+from concord.run_folder import RunFolder, atomic_write, has_finished
 from server_app.report import charts, palette, panels
 from server_app.report.cards import headline
 from server_app.report.formats import duration, percent, score, size, whole
-from server_app.report.run_view import Line, Run, last_event
+from server_app.report.run_view import Line, Run
 from server_app.report.template import TEMPLATE
 from server_app.results import Result, load_result
 
@@ -45,7 +45,7 @@ def render_report(config: Mapping[str, Any], metrics: Iterable[Line], result: Re
     Where a finished run was resumed and has not finished again, the old final figures do not count.
     """
     lines = tuple(metrics)
-    over = last_event(lines).get("event", "finished") == "finished"
+    over = result is not None and has_finished(lines, config.get("rounds"), result.rounds)
     run = Run(config, lines, result if over else None)
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(percent=percent, score=score, size=size, duration=duration, whole=whole)

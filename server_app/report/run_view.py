@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from concord.run_folder import last_event
 from server_app.report.palette import palette_slots
 from server_app.results import Node, Rejection, Result
 
@@ -143,10 +144,6 @@ class Run:
         """The palette slot of a node: its modality's, or None if it has several or they are not known."""
         held = self.holdings.get(node, [])
         return self.slots[held[0]] if len(held) == 1 else None
-
-
-def last_event(lines: Sequence[Line]) -> Line:
-    return next((line for line in reversed(lines) if line.get("scope") == "run"), {})
 
 
 def figure(line: Line, key: str) -> float:

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from concord import cli
 from concord.commands import run as run_command
+from concord.commands import submit as submit_command
 from concord.commands.run import new_settings, parse_scalar, parse_setting, resumed_settings
 from concord.commands.tables import config_fields, type_of
 from concord.config import RunConfig, parse_config
@@ -164,6 +165,8 @@ def test_resume(concord: Callable[..., Outcome], trained: list[tuple[RunConfig, 
         (["--set", "adapter.targets=quary"], "C103"),
         (["--set", "model.attention-heads=3"], "C103"),
         (["--method", "fedmchain", "--set", "model.head=shared"], "C103"),
+        (["--set", "lr=inf"], "C102"),
+        (["--set", "geolora.cka-weight=nan"], "C102"),
         (["--method", "nope"], "C103"),
         (["--suite", "digits"], "C201"),
         (["--suite", "nope"], "C204"),
@@ -212,6 +215,17 @@ def test_a_run_that_fails_exits_with_1(
     status, _, err = concord("run", "--out", str(tmp_path / "run"))
     assert status == 1
     assert err == "C404 the run failed: [bold]the cause[/bold]\n  What to do: the cure\n"
+
+
+@pytest.mark.parametrize(("code", "expected"), [("C404", 1), ("C602", 1), ("C601", 2), ("C603", 2), ("C102", 2)])
+def test_a_submission_exits_with_2_for_a_mistake_alone(
+    code: str, expected: int, concord: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ConcordError(code, "the cause", "the cure")
+
+    monkeypatch.setattr(submit_command, "submit", fail)
+    assert concord("submit", str(tmp_path / "run"), "--insecure")[0] == expected
 
 
 def test_ctrl_c_exits_with_130(

@@ -53,7 +53,7 @@ def test_killed_in_the_middle_of_a_round(tmp_path: Path) -> None:
 def wait_for_private_state_of_round(folder: RunFolder, round_: int, run: subprocess.Popen[bytes]) -> None:
     """Returns when one node has done its part of the round, and the others are still to come."""
     deadline = time.monotonic() + 240
-    while not list(folder.nodes.glob(f"*/round-{round_:06d}.safetensors")):
+    while not list(folder.nodes.glob(f"*/*/round-{round_:06d}.safetensors")):
         assert run.poll() is None, f"the run ended early with {run.returncode}"
         assert time.monotonic() < deadline, "the run did not get that far"
         time.sleep(0.005)

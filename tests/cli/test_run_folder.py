@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -153,3 +154,44 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConcordError, match="C405"):
         RunFolder(tmp_path / "file" / "run").lock()
+
+
+@pytest.mark.parametrize(
+    ("events", "result", "finished"),
+    [
+        (["started", "finished"], '{"rounds": 3}', True),
+        (["started", "finished"], '{"rounds": 2}', False),  # it was given more rounds, and cut off before it began
+        (["started", "finished", "started"], '{"rounds": 3}', False),
+        (["started", "failed"], '{"rounds": 3}', False),
+        ([], '{"rounds": 3}', False),
+        (["finished"], None, False),
+        (["finished"], "{", False),
+        (["finished"], "[]", False),
+    ],
+)
+def test_only_figures_of_all_rounds_after_the_end_are_final(
+    events: list[str], result: str | None, finished: bool, folder: RunFolder
+) -> None:
+    started(folder, *({"scope": "run", "event": event} for event in events))
+    if result is not None:
+        folder.result.write_text(result)
+    assert folder.is_finished(3) is finished
+
+
+def test_what_a_killed_process_left_half_written_is_removed(folder: RunFolder) -> None:
+    for path in (folder.checkpoint, folder.model):
+        path.mkdir(parents=True)
+    folder.lock()
+    unfinished = [folder.checkpoint / ".state.safetensors.7", folder.model / ".model.json.7", folder.path / ".result.json.7"]
+    ours = [
+        folder.checkpoint / "state.safetensors",
+        folder.path / ".report.html.8",
+        folder.path / ".notes",
+        folder.path / ".lock",
+    ]
+    for file in (*unfinished, *ours):
+        file.touch()
+    os.utime(unfinished[-1], (0, 0))
+    folder.remove_unfinished()
+    assert not [file for file in unfinished if file.exists()]
+    assert all(file.exists() for file in ours), "a report may be in the making in another process"

@@ -41,6 +41,10 @@ def fail(why):  # as Flower 1.34 does: exit status 0
     sys.exit(0)
 
 
+if len([line for line in earlier if json.loads(line)[0] == said[0]]) < plot.get("away", {{}}).get(said[0], 0):
+    fail("Connection to the SuperLink is unavailable. Please check your network")
+if said[0] == "run" and plot.get("refused"):
+    fail(plot["refused"])
 if said[0] == "run":
     print(json.dumps({{"success": True, "run-id": str(runs + 1)}}))
 elif said[0] == "ls" and "--run-id" not in said:
@@ -187,6 +191,37 @@ def test_a_run_that_failed_by_its_own_fault_is_not_tried_again(plot: Plot, super
     assert len(calls(tmp_path, "run")) == 1
 
 
+def whole_submission(superlink: SuperLink, folder: Path) -> None:
+    superlink.register(folder / "node.pub")
+    wait_for_others(superlink)
+    follow(superlink, repository(), config(folder))
+
+
+@pytest.mark.parametrize("call", ["run", "ls", "supernode"])
+def test_each_call_is_made_again_while_the_superlink_is_away(
+    call: str, plot: Plot, superlink: SuperLink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deployment, "PATIENCE_SECONDS", 60.0)
+    plot(ends=["", "", "finished:completed"], away={call: 2})
+    whole_submission(superlink, tmp_path)
+    assert len(calls(tmp_path, call)) >= 3
+    assert "resume = true" in calls(tmp_path, "run")[-1][-1] or call != "run", "the first may have been taken"
+
+
+@pytest.mark.parametrize("call", ["run", "ls", "supernode"])
+def test_a_superlink_that_stays_away_is_told_as_such(call: str, plot: Plot, superlink: SuperLink, tmp_path: Path) -> None:
+    plot(ends=["finished:completed"], away={call: 10**6})
+    with pytest.raises(ConcordError, match=r"C602 .*is unavailable"):
+        whole_submission(superlink, tmp_path)
+
+
+def test_a_run_that_is_refused_is_not_submitted_again(plot: Plot, superlink: SuperLink, tmp_path: Path) -> None:
+    plot(refused="[code: 15] unknown key")
+    with pytest.raises(ConcordError, match=r"C602 .*unknown key"):
+        follow(superlink, repository(), config(tmp_path))
+    assert len(calls(tmp_path, "run")) == 1
+
+
 def test_runs_that_were_submitted_before_are_waited_for(plot: Plot, superlink: SuperLink, tmp_path: Path) -> None:
     plot(known=["finished:completed", "running", "pending"], ends=["", "finished:failed", "finished:completed"])
     wait_for_others(superlink)
@@ -222,9 +257,23 @@ def test_a_submission_that_is_done_is_only_shown(plot: Plot, tmp_path: Path, mon
     flat = {**RunConfig(seed=3, run_folder=str(run)).flat(), "resume": True}
     RunFolder(run).path.mkdir()
     RunFolder(run).config.write_text(json.dumps(flat))
-    RunFolder(run).result.write_text("{}")
+    RunFolder(run).result.write_text(json.dumps({"rounds": flat["rounds"]}))
+    RunFolder(run).append_metrics({"scope": "run", "event": "finished"})
     submit(seed=3)
     assert len(calls(tmp_path, "run")) == 1
     submit(seed=4)  # the server refuses it
     assert len(calls(tmp_path, "run")) == 2
     assert shown == [run, run, run]
+
+
+def test_a_finished_run_that_was_cut_off_on_more_rounds_is_not_done(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    longer = RunConfig(rounds=4, resume=True, run_folder=str(tmp_path))
+    folder.write_config(longer)  # as the server does first
+    folder.result.write_text('{"rounds": 2}')
+    folder.append_metrics({"scope": "run", "event": "finished"})
+    assert not command._is_done(folder, longer)
+    folder.result.write_text('{"rounds": 4}')
+    assert command._is_done(folder, longer)
+    folder.append_metrics({"scope": "run", "event": "started"})
+    assert not command._is_done(folder, longer)

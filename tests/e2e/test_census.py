@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from flwr.app import ConfigRecord, Message, RecordDict
-from tiny_run import CENSUS, ONE_EACH, TINY, NamedNodes, Settings, edited_census, lines, open_tiny, run_tiny, tiny_config
+from flwr.app import ConfigRecord, Error, Message, RecordDict
+from tiny_run import (
+    CENSUS,
+    DEFAULTS,
+    ONE_EACH,
+    TINY,
+    NamedNodes,
+    Settings,
+    edited_census,
+    lines,
+    open_tiny,
+    run_tiny,
+    tiny_config,
+)
 
 from client_app.data.federation import build_federation
 from concord.anchors import AnchorSet, save_anchors
@@ -17,6 +31,7 @@ from concord.wire.records import MESSAGE, PROTOBUF
 from concord.wire.v1 import federation_pb2 as pb
 from server_app.in_process import Intercept, pass_on
 from server_app.run import Run, open_run
+from strategies import strategy
 
 ODD, NAME = 2, ONE_EACH[1]
 
@@ -169,9 +184,9 @@ class ComingAndGoing(NamedNodes):
 
 
 def coming_and_going(
-    folder: Path, names: Sequence[str], present: Sequence[int], intercept: Intercept = pass_on
+    folder: Path, names: Sequence[str], present: Sequence[int], intercept: Intercept = pass_on, settings: Settings = DEFAULTS
 ) -> tuple[Run, ComingAndGoing]:
-    config = tiny_config(folder, {"rounds": 3})
+    config = tiny_config(folder, {"rounds": 3, **settings})
     grid = ComingAndGoing(config, names, intercept)
     grid.present = present
     run = open_run(config, grid)
@@ -235,3 +250,94 @@ def test_a_node_that_missed_the_census_is_asked_again(tmp_path: Path) -> None:
     result = run_tiny(tmp_path, settings, intercept=census_from(ODD, silent_once))
     assert [(r.round, r.reason) for r in result.rejections] == [(0, "no-reply")]
     assert NAME in result.node_accuracy
+
+
+def test_a_round_waits_for_nodes_while_all_are_away(tmp_path: Path) -> None:
+    run, grid = coming_and_going(tmp_path, ONE_EACH, [1, 2])
+    run.train_round(1)
+    grid.present = []
+    back = threading.Timer(0.7, lambda: setattr(grid, "present", [2, 3]))
+    back.start()
+    run.train_round(2)
+    back.join()
+    assert [line["replies"] for line in lines(tmp_path, "round")][1] >= 1
+    grid.present = []
+    back = threading.Timer(0.7, lambda: setattr(grid, "present", [1]))
+    back.start()
+    assert run.evaluate().accuracy
+    back.join()
+
+
+def test_a_round_without_any_node_keeps_the_old_model_after_the_deadline(tmp_path: Path) -> None:
+    run, grid = coming_and_going(tmp_path, ONE_EACH, [1, 2], settings={"round-timeout": 0.5})
+    grid.present = []
+    started = time.monotonic()
+    run.train_round(1)
+    assert time.monotonic() - started >= 0.5
+    (line,) = lines(tmp_path, "round")
+    assert (line["asked"], line["kept-old-model"]) == (0, True)
+
+
+@pytest.mark.parametrize(("needed", "said"), [({}, ""), ({"min-replies": 3}, "2 nodes can take part, min-replies is 3")])
+def test_a_run_that_goes_on_needs_what_a_round_needs_and_not_min_nodes(needed: Settings, said: str, tmp_path: Path) -> None:
+    settings = {"rounds": 2, "min-nodes": 3, "round-timeout": 0.5, **needed}
+    open_and_stop_after_a_round(tmp_path, settings)
+    again = open_tiny(tmp_path, {**settings, "resume": True}, ONE_EACH[:2])
+    if said:
+        with pytest.raises(ConcordError, match=f"C401 .*{said}"):
+            again.rounds()
+    else:
+        again.rounds()
+        assert lines(tmp_path, "round")[-1]["replies"] == 2
+
+
+def open_and_stop_after_a_round(folder: Path, settings: Settings) -> None:
+    run = open_tiny(folder, settings)
+    run.wait_for_nodes()
+    run.train_round(1)
+
+
+def asked_in(rounds: int, folder: Path, answer: Callable[[Message, Message], Message | None]) -> list[int]:
+    """The number of finished rounds, each time that node `ODD` was asked for its census."""
+    asked: list[int] = []
+
+    def intercept(node_id: int, message: Message, reply: Message) -> Message | None:
+        if node_id != ODD or message.metadata.message_type != CENSUS:
+            return reply
+        asked.append(run.strategy.state.round_)
+        return answer(message, reply)
+
+    run = open_tiny(folder, {"rounds": rounds, "local-steps": 1, "round-timeout": 0.2}, ONE_EACH[:2], intercept)
+    run.rounds()
+    return asked
+
+
+def test_a_node_that_fails_the_census_is_asked_again_in_ever_longer_steps(tmp_path: Path) -> None:
+    assert asked_in(12, tmp_path / "fails", lambda message, reply: Message(Error(1, "broken"), reply_to=message)) == [0, 1, 3, 7]
+    answers = iter([None, None])
+    assert asked_in(6, tmp_path / "recovers", lambda message, reply: next(answers, reply)) == [0, 1, 3]
+
+
+def test_the_others_do_not_wait_a_whole_round_for_a_new_node_that_is_silent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(strategy, "LATE_CENSUS_SECONDS", 0.2)
+    run, grid = coming_and_going(tmp_path, ONE_EACH, [1, 3], census_from(ODD, lambda reply: None))
+    grid.present = [1, 2, 3]
+    started = time.monotonic()
+    run.train_round(1)
+    assert time.monotonic() - started < 60, "round-timeout is 600"
+    assert lines(tmp_path, "round")[0]["replies"] == 2
+
+
+def test_a_run_that_goes_on_waits_a_while_for_those_it_began_with(tmp_path: Path) -> None:
+    open_and_stop_after_a_round(tmp_path, {"rounds": 2, "min-nodes": 3})
+    config = tiny_config(tmp_path, {"rounds": 2, "min-nodes": 3, "resume": True})
+    grid = ComingAndGoing(config, ONE_EACH)
+    grid.present = [1]
+    run = open_run(config, grid)
+    back = threading.Timer(0.5, lambda: setattr(grid, "present", [1, 2, 3]))
+    back.start()
+    run.wait_for_nodes()
+    back.join()
+    assert len(run.strategy.census) == 3

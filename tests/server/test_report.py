@@ -127,6 +127,14 @@ def test_old_final_figures_do_not_count_while_a_resumed_run_goes_on(tmp_path: Pa
     assert "Versions" not in html
 
 
+def test_old_final_figures_do_not_count_once_a_run_has_been_given_more_rounds(tmp_path: Path) -> None:
+    folder = write_synthetic_run(tmp_path)
+    folder.write_config(parse_config({**folder.read_config(), "rounds": 12}))
+    html, _ = _page(folder)
+    assert "unfinished" in html
+    assert "Versions" not in html
+
+
 def test_a_node_that_the_census_refused(tmp_path: Path) -> None:
     folder = write_synthetic_run(tmp_path, finished=False)
     folder.append_metrics({"scope": "rejection", "round": 0, "node": "x", "reason": "anchors", "detail": "other anchors"})

@@ -21,8 +21,10 @@ from concord.wire.messages import (
     gram_to_wire,
     matrix_from_wire,
     matrix_to_wire,
+    new_token,
     prototypes_from_wire,
     prototypes_to_wire,
+    token_from_wire,
 )
 from concord.wire.v1 import federation_pb2 as pb
 
@@ -210,3 +212,17 @@ def test_equal_messages_are_equal_bytes_and_come_back_equal() -> None:
     again.losses["task"] = 0.5  # another order of insertion
     assert encode(again) == encode(REPORT)
     assert decode(pb.Report, encode(REPORT)) == REPORT
+
+
+def test_the_token_of_a_run_is_drawn_and_comes_back() -> None:
+    token = new_token()
+    assert token_from_wire(token) == token
+    assert new_token() != token
+
+
+@pytest.mark.parametrize(
+    "token", ["", "0" * 31, "0" * 33, "G" * 32, "A" * 32, "../" + "0" * 29, "/" * 32, "0" * 32 + "\n", "٣" * 32]
+)
+def test_a_token_that_is_none_names_no_folder(token: str) -> None:
+    with pytest.raises(WireError, match="token"):
+        token_from_wire(token)
