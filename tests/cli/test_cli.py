@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -288,7 +287,7 @@ def test_usage_errors_exit_with_2() -> None:
     assert "Usage" in runner.invoke(cli.app, ["run", "--help"]).output
 
 
-def test_help_is_there_at_once_and_loads_nothing_heavy() -> None:
+def test_help_loads_nothing_heavy() -> None:
     code = """
 import sys
 sys.argv = ["concord", "--help"]
@@ -298,11 +297,8 @@ try:
 finally:
     print(*sys.modules, file=sys.stderr)
 """
-    started = time.monotonic()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    seconds = time.monotonic() - started
     assert not {"torch", "flwr", "pydantic", "numpy"} & set(done.stderr.split())
-    assert seconds < 2  # half a second on an idle machine
 
 
 def test_settings_are_kept_as_json(tmp_path: Path) -> None:
