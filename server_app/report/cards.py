@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean, median
 
+from concord.samples import FUSED
 from server_app.report.formats import duration, percent, score, size, whole
 from server_app.report.panels import precision, retrieval_maps
 from server_app.report.run_view import Run, defined, figure, total
@@ -34,12 +35,19 @@ def headline(run: Run) -> list[Card]:
 
 
 def _accuracy_card(split: str, table: Mapping[str, float]) -> Card:
-    label, known = f"Mean accuracy, {split} split", defined(table)
-    if not known:
+    """The mean over the modalities, or where nodes hold pairs, what all modalities together reach."""
+    alone = defined({name: value for name, value in table.items() if name != FUSED})
+    if FUSED in table:
+        best = max(alone, key=alone.__getitem__, default="")
+        return Card(
+            f"Fused accuracy, {split} split", percent(table[FUSED]), f"best alone: {best}, {percent(alone[best])}" if best else ""
+        )
+    label = f"Mean accuracy, {split} split"
+    if not alone:
         return Card(label, "–", "not defined")
-    least = min(known, key=known.__getitem__)
-    note = f"least: {least}, {percent(known[least])}" if len(known) > 1 else least
-    return Card(label, percent(fmean(known.values())), note)
+    least = min(alone, key=alone.__getitem__)
+    note = f"least: {least}, {percent(alone[least])}" if len(alone) > 1 else least
+    return Card(label, percent(fmean(alone.values())), note)
 
 
 def _round_cards(run: Run) -> list[Card]:

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from concord.run_folder import last_event
+from concord.samples import FUSED
 from server_app.report.palette import palette_slots
 from server_app.results import Node, Rejection, Result
 
@@ -118,7 +119,9 @@ class Run:
     @cached_property
     def holdings(self) -> dict[str, list[str]]:
         """Node -> its modalities as far as they are known; nodes of a modality together, then by number."""
-        seen = {name: sorted({m for table in splits.values() for m in table}) for name, splits in self.node_accuracy.items()}
+        seen = {
+            name: sorted({m for table in splits.values() for m in table} - {FUSED}) for name, splits in self.node_accuracy.items()
+        }
         known: dict[str, list[str]] = {node: [] for shares in self.weights.values() for node in shares}
         known |= seen | {name: node.modalities for name, node in self.census.items()}
         return dict(sorted(known.items(), key=lambda item: (item[1], _natural(item[0]))))
@@ -129,11 +132,13 @@ class Run:
 
     @cached_property
     def modalities(self) -> list[str]:
+        """All that were measured; last, where nodes hold pairs, the place of the prediction from all modalities."""
         final = {m for table in self.accuracy.values() for m in table}
         measured = {text(line, "modality") for line in self.scope("modality")}
         pairs = {*self.cka, *(text(line, "pair") for line in self.scope("cka"))}
         held = {m for modalities in self.holdings.values() for m in modalities}
-        return sorted(final | measured | held | {m for pair in pairs for m in pair.split("|")})
+        found = final | measured | held | {m for pair in pairs for m in pair.split("|")}
+        return sorted(found, key=lambda m: (m == FUSED, m))
 
     @cached_property
     def slots(self) -> dict[str, int]:

@@ -50,7 +50,7 @@ HEAD = """
     <li>seed <b>{{ run.setting("seed") }}</b></li>
     <li>rounds <b>{{ run.rounds_done }} of {{ run.setting("rounds") }}</b></li>
     {% if run.holdings %}<li>nodes <b>{{ run.holdings | length }}</b></li>{% endif %}
-    {% if run.modalities %}<li>modalities <b>{{ run.modalities | join(", ") }}</b></li>{% endif %}
+    {% if run.modalities %}<li>modalities <b>{{ run.modalities | reject("equalto", "fused") | join(", ") }}</b></li>{% endif %}
     {% if run.result %}<li>anchors <code title="{{ run.result.anchors }}">{{ run.result.anchors[:12] }}</code></li>{% endif %}
   </ul>
   {% if run.state[1] %}<p class="notice">{{ run.state[1] }}</p>{% endif %}

@@ -287,56 +287,6 @@ def test_an_extreme_but_finite_variance_neither_ends_the_run_nor_gives_more_than
     assert share < 1e-12 if value > 1 else share == pytest.approx(0.5)
 
 
-def cut_short(report: pb.Report, arrays: Arrays) -> None:
-    stream = report.groups[0].sparse.planes[0]
-    stream.CopyFrom(pb.ByteStream(plain=(stream.plain or stream.huffman)[:-1]))
-
-
-def count_beyond_the_group(report: pb.Report, arrays: Arrays) -> None:
-    report.groups[0].sparse.count = 1 << 40
-
-
-def scales_not_finite(report: pb.Report, arrays: Arrays) -> None:
-    report.groups[0].sparse.scales[0] = math.nan
-
-
-def scales_huge(report: pb.Report, arrays: Arrays) -> None:
-    report.groups[0].sparse.scales[0] = 1e30
-
-
-def no_sparse_update(report: pb.Report, arrays: Arrays) -> None:
-    report.groups[0].ClearField("sparse")
-
-
-def an_array_beside_it(report: pb.Report, arrays: Arrays) -> None:
-    arrays[report.groups[0].manifest.group] = np.zeros(3, np.float32)
-
-
-SPARSE_ATTACKS: dict[str, tuple[Attack, str]] = {
-    "cut short": (edit(cut_short), "wrong-shape"),
-    "count beyond the group": (edit(count_beyond_the_group), "wrong-shape"),
-    "scale not finite": (edit(scales_not_finite), "wrong-shape"),
-    "huge scale": (edit(scales_huge), "large-norm"),
-    "no sparse update": (edit(no_sparse_update), "undecodable"),
-    "an array beside it": (edit(an_array_beside_it), "undecodable"),
-}
-
-
-@pytest.mark.parametrize("name", SPARSE_ATTACKS)
-def test_a_bad_sparse_update_is_left_out(name: str, tmp_path: Path) -> None:
-    attack, reason = SPARSE_ATTACKS[name]
-    result = run_tiny(tmp_path, {"method": "fedmchain", "local-steps": 1, "rounds": 1}, NODES, against(attack, round_=1))
-    assert [(r.node, r.reason) for r in result.rejections] == [(NAME, reason)]
-
-
-def test_a_sparse_update_that_nobody_asked_for_is_left_out(tmp_path: Path) -> None:
-    def add(report: pb.Report, arrays: Arrays) -> None:
-        report.groups[0].sparse.CopyFrom(pb.SparseUpdate(coding=pb.VALUE_CODING_FLOAT32))
-
-    result = run_tiny(tmp_path, {"method": "fedavg", "local-steps": 1, "rounds": 1}, NODES, against(edit(add), round_=1))
-    assert [(r.node, r.reason) for r in result.rejections] == [(NAME, "undecodable")]
-
-
 def prototypes(change: Callable[[pb.Prototypes], None]) -> Attack:
     return edit(lambda report, arrays: change(report.prototypes))
 

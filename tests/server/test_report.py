@@ -18,8 +18,9 @@ from synthetic_run import write_synthetic_run
 
 from concord.config import RunConfig, parse_config
 from concord.run_folder import RunFolder
+from concord.samples import FUSED
 from server_app.report import write_report
-from server_app.results import load_result, save_result
+from server_app.results import Accuracy, load_result, save_result
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{ 7*7 }}\ud800"
 VOID = {"meta", "br", "img", "link", "input"}
@@ -63,6 +64,20 @@ def test_a_finished_run_has_everything(tmp_path: Path) -> None:
     assert "kept the old one" in html
     assert "update norm 412.7 above the bound 100" in html
     assert re.search(r"kept\s+the old model", html)
+
+
+def test_what_all_modalities_reach_together_is_told_apart_from_each(tmp_path: Path) -> None:
+    folder = write_synthetic_run(tmp_path)
+    result = load_result(tmp_path)
+    fused = {
+        split: {**table, FUSED: Accuracy(accuracy=0.987, macro_f1=0.9, examples=99)} for split, table in result.accuracy.items()
+    }
+    save_result(tmp_path, result.model_copy(update={"accuracy": fused}))
+    html, _ = _page(folder)
+    assert "Fused accuracy, random split" in html
+    assert "Mean accuracy" not in html
+    assert re.search(r"modalities <b>image, pen, sign, speech, word</b>", html)
+    assert html.index(">word<") < html.index(">fused<"), "after the modalities"
 
 
 def test_the_page_loads_nothing(tmp_path: Path) -> None:
