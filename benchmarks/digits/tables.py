@@ -143,15 +143,13 @@ def ablation_table(results: Results) -> str:
     full = Row("geolora", "geolora")
     figures: list[Figure] = [accuracy("speech", "random"), mean_accuracy, retrieval("pooled"), retrieval("anchor-coordinates")]
     whole = [seed_values(results, full, ABLATION_SCENARIO, f) for f in figures]
-    rows = [["full method", str(len(whole[0])), *map(cell, whole), ""]]
+    rows = [["full method", str(len(whole[0])), *map(cell, whole), "", "", ""]]
     for row in ABLATIONS:
         values = [seed_values(results, row, ABLATION_SCENARIO, f) for f in figures]
-        change = difference(values[0], whole[0][: len(values[0])]) if len(values[0]) > 1 else "–"
-        rows.append([row.name, str(len(values[0])), *map(cell, values), change])
-    return table(
-        ["variant", "seeds", "speech accuracy", "mean accuracy", "P@10 pooled", "P@10 anchor coord.", "speech, change from full"],
-        rows,
-    )
+        changes = [difference(found, full_one[: len(found)]) for found, full_one in zip(values[:3], whole[:3], strict=True)]
+        rows.append([row.name, str(len(values[0])), *map(cell, values), *changes])
+    changed = ("speech, change from full", "mean, change", "P@10 pooled, change")
+    return table(["variant", "seeds", "speech accuracy", "mean accuracy", "P@10 pooled", "P@10 anchor coord.", *changed], rows)
 
 
 def aims_table(results: Results) -> str:

@@ -51,12 +51,12 @@ def perform(config: RunConfig, folder: RunFolder, console: Console, *, quiet: bo
     folder.prepare(config)
     if not quiet:
         console.print(
-            f"{config.method} on {config.suite}: {nodes} nodes, run folder {folder.path}", soft_wrap=True, highlight=False
+            f"{config.method} on {config.suite}: {nodes} nodes, run folder {shown(folder.path)}", soft_wrap=True, highlight=False
         )
     with nullcontext(lambda: None) if quiet else Watch(folder, console) as watch:
         run_simulation(config, repository(), nodes, watch)
     console.print(result_table(load_result(folder.path)))
-    console.print(f"report: {folder.report}", soft_wrap=True, highlight=False)
+    console.print(f"report: {shown(folder.report)}", soft_wrap=True, highlight=False)
 
 
 def count_nodes(config: RunConfig) -> int:
@@ -119,6 +119,11 @@ def parse_scalar(text: str) -> Scalar:
 def default_folder(config: RunConfig) -> Path:
     """A new folder in ``runs`` with the time and what is run in its name."""
     return Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}-{config.method}-{config.suite}-{config.seed}"
+
+
+def shown(path: Path) -> Path:
+    """A path as a person here would name it: relative when it is below the current folder."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def absolute(path: str) -> str:

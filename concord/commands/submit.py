@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from concord.commands.run import new_settings
+from concord.commands.run import new_settings, shown
 from concord.commands.tables import result_table
 from concord.config import RunConfig, Scalar, parse_config
 from concord.deployment import SuperLink, follow, public_keys, wait_for_others
@@ -43,7 +43,7 @@ def submit(
                 word = "registered" if superlink.register(key) else "known"
                 console.print(f"{word}: {key}", soft_wrap=True, highlight=False)
             if not quiet:
-                console.print(f"{config.method} on {address}: run folder {out}", soft_wrap=True, highlight=False)
+                console.print(f"{config.method} on {address}: run folder {shown(out)}", soft_wrap=True, highlight=False)
             with nullcontext(lambda: None) if quiet else Watch(folder, console) as watch:
                 wait_for_others(superlink, watch)
                 if not _is_done(folder, config):
@@ -64,4 +64,4 @@ def _show(folder: RunFolder, console: Console) -> None:
         console.print(f"finished; {where}", soft_wrap=True, highlight=False)
         return
     console.print(result_table(load_result(folder.path)))
-    console.print(f"report: {folder.report}", soft_wrap=True, highlight=False)
+    console.print(f"report: {shown(folder.report)}", soft_wrap=True, highlight=False)

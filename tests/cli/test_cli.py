@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from concord import cli
 from concord.commands import run as run_command
 from concord.commands import submit as submit_command
-from concord.commands.run import new_settings, parse_scalar, parse_setting, resumed_settings
+from concord.commands.run import new_settings, parse_scalar, parse_setting, resumed_settings, shown
 from concord.commands.tables import config_fields, type_of
 from concord.config import RunConfig, parse_config
 from concord.errors import ConcordError
@@ -304,3 +304,9 @@ finally:
 def test_settings_are_kept_as_json(tmp_path: Path) -> None:
     RunFolder(tmp_path).prepare(RunConfig())
     assert json.loads((tmp_path / "config.json").read_text()) == RunConfig().flat()
+
+
+def test_paths_are_named_from_where_one_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert shown(tmp_path / "runs" / "report.html") == Path("runs/report.html")
+    assert shown(Path("/elsewhere/report.html")) == Path("/elsewhere/report.html")
