@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from concord.config import Scalar
+from concord.run_folder import Line
+from concord.samples import FUSED
 
 Figures = dict[str, Any]
 KEPT = ("accuracy", "retrieval", "cka", "bytes", "seconds")
@@ -103,16 +105,27 @@ def run_case(case: Case, data: Path) -> Figures:
         intercept = attack(case.attack, config) if case.attack else pass_on
         grid = InProcessGrid(app, config.flat(), len(federation.nodes), intercept)
         started = time.process_time()
-        result = open_run(config, grid).rounds()
+        run = open_run(config, grid)
+        result = run.rounds()
         if result.rejections:
             raise RuntimeError(f"{case.key}: {result.rejections}")
         figures = result.model_dump(mode="json", by_alias=True, include=set(KEPT))
         figures["bytes"].pop("nodes")
+        if curve := fused_curve(run.folder.read_metrics()):
+            figures["curve"] = curve
         rounded: Figures = _rounded(figures)
         return rounded | {"cpu-seconds": round(time.process_time() - started, 1)}
+
+
+def fused_curve(lines: Iterable[Line]) -> list[float]:
+    """Fused accuracy on the unseen split before round 1, before round 2, ..., and in the end."""
+    fused = [line for line in lines if line["scope"] == "modality" and (line["modality"], line["split"]) == (FUSED, "unseen")]
+    return [line["accuracy"] for line in sorted(fused, key=lambda line: line["round"])]
 
 
 def _rounded(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_rounded(item) for item in value]
     return round(value, 4) if isinstance(value, float) else value

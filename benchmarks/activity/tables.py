@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from statistics import mean
 
 from benchmarks.activity.cases import (
@@ -20,7 +21,7 @@ from benchmarks.activity.cases import (
 )
 from benchmarks.attacks import ATTACKS
 from benchmarks.markdown import Figure, Results, bytes_of, cell, difference, mark, seconds, seeds_run, table
-from benchmarks.sweep import SEEDS, Case, Row
+from benchmarks.sweep import SEEDS, Case, Figures, Row
 from concord.functional.statistics import paired_difference
 from concord.samples import FUSED
 
@@ -30,6 +31,7 @@ SPLIT = "unseen"
 PEERS = [row for row in METHOD_ROWS if row.method not in ("fedmchain", "centralised")]
 FEWER_BYTES = 30
 POINT = 0.01
+TARGET = 0.7  # fused accuracy until which bytes are counted
 
 
 def whole_page(results: Results) -> str:
@@ -87,12 +89,31 @@ def figure_table(results: Results, rate: float, kind: str) -> str:
 
 
 def cost_table(results: Results, rate: float) -> str:
-    """Bytes of a node and round, and time of a run."""
+    """Bytes of a node and round, bytes of a node until the fused accuracy is `TARGET`, and time of a run."""
     rows = []
     for row in METHOD_ROWS:
         up, down = (seed_values(results, row, rate, bytes_of(way)) for way in ("up", "down"))
-        rows.append([row.name, cell(up, 1000, 1), cell(down, 1000, 1), cell(seed_values(results, row, rate, seconds), 1, 0)])
-    return table(["method", "kB up / node and round", "kB down / node and round", "seconds"], rows)
+        until_up, until_down = (seed_values(results, row, rate, bytes_until(way)) for way in ("up", "down"))
+        wall = cell(seed_values(results, row, rate, seconds), 1, 0)
+        rows.append([row.name, cell(up, 1000, 1), cell(down, 1000, 1), reached(until_up), reached(until_down), wall])
+    until = f"until {TARGET:.0%} fused"
+    return table(["method", "kB up / node and round", "kB down", f"kB up {until}", f"kB down {until}", "seconds"], rows)
+
+
+def reached(values: list[float]) -> str:
+    """Mean and interval over the seeds that got there, and how many did where not all."""
+    got = [value for value in values if math.isfinite(value)]
+    return cell(got, 1000, 0) + (f" ({len(got)} of {len(values)} seeds)" if len(got) < len(values) else "")
+
+
+def bytes_until(way: str) -> Figure:
+    """Bytes that a node has sent (``up``) or got (``down``) when the fused accuracy was first `TARGET`; infinite: never."""
+
+    def figure_of(figures: Figures) -> float:
+        rounds = next((r for r, accuracy in enumerate(figures["curve"]) if accuracy >= TARGET), math.inf)
+        return float(rounds * figures["bytes"][f"{way}-per-node-round"])
+
+    return figure_of
 
 
 def ablation_table(results: Results) -> str:

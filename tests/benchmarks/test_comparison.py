@@ -113,6 +113,7 @@ def activity_figures(row: str, seed: int) -> Figures:
     return {
         "accuracy": {"unseen": accuracy},
         "bytes": {"up-per-node-round": sent, "down-per-node-round": 50_000.0},
+        "curve": [0.1, 0.5, 0.75, fused] if row == "fedmchain" or seed else [0.1, 0.2, 0.3, 0.4],
         "seconds": {"total": 60.0},
     }
 
@@ -125,7 +126,10 @@ def test_tables_and_aims_of_suite_activity() -> None:
     assert reached["rate 0.5: fused accuracy above `late fusion` by more than the interval"] is True
     assert reached["rate 0.3: 30 times fewer bytes up than dense `joint` for at most 1 point"] is True
     assert "| fedmchain | 0.900 ± 0.020 | 0.800 ± 0.020 |" in activity_tables.readme_block(results)
-    assert "40 times fewer, +0.100 ± 0.000" in activity_tables.whole_page(results)
+    page = activity_tables.whole_page(results)
+    assert "40 times fewer, +0.100 ± 0.000" in page
+    assert "| fedmchain | 1.0 ± 0.0 | 50.0 ± 0.0 | 2 ± 0 | 100 ± 0 | 60 ± 0 |" in page
+    assert "| joint | 40.0 ± 0.0 | 50.0 ± 0.0 | 80 ± 0 (4 of 5 seeds) | 100 ± 0 (4 of 5 seeds) | 60 ± 0 |" in page
     assert {value for _, _, value in activity_tables.aims({})} == {None}
     assert len(ACTIVITY.nodes) * 20 == activity.CENTRALISED_STEPS
 
