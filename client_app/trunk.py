@@ -9,6 +9,7 @@ Legend: R rank, I inputs, O outputs of a linear layer.
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Iterator, Mapping
 
 import torch
@@ -59,7 +60,8 @@ def adapt_trunk(trunk: nn.Module, config: RunConfig, rank: int) -> nn.Module:
         lora_dropout=0.0,
         bias="none",
     )
-    with seeded(config.seed, "adapter"):  # peft draws an A of its own first
+    with seeded(config.seed, "adapter"), warnings.catch_warnings():  # peft draws an A of its own first
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)  # peft asks transformers
         adapted: nn.Module = get_peft_model(trunk, settings)
     for name, layer in lora_layers(adapted):
         a_RI = layer.lora_A[ADAPTER].weight
