@@ -1,13 +1,15 @@
-"""Nodes that answer with something else than what they learnt: a fifth of all, in every training round.
+"""Nodes that answer with something else than what they learnt: a fifth of all, rounded up, in every training round.
 
 - ``sign-flip``: the change of every group, negated.
 - ``large-norm``: the change of every group, ten times as large (what is a hundred times as large is rejected anyway).
-- ``mimicry``: the change of one honest node, sent by all attackers as their own, so that it counts many times.
+- ``mimicry``: the change of one honest node, sent by all attackers as their own, so that it counts many times; of each group
+  the first honest node that answers in a round (in the round before, for attackers that answer earlier).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 from client_app.sparsify import CODINGS
 from concord.config import RunConfig
 from concord.functional.sparse import SparseUpdate
+from concord.seeding import generator_for
 from concord.wire.groups import shapes_from_manifest
 from concord.wire.records import arrays_from_record, message_from_record, to_record
 from concord.wire.sparse import sparse_from_wire, sparse_to_wire
@@ -24,34 +27,40 @@ from concord.wire.v1 import federation_pb2 as pb
 from server_app.in_process import Intercept
 
 Change = NDArray[np.float32]
-EVERY = 5  # each fifth node attacks
+SHARE = 0.2  # of the nodes
 SCALES = {"sign-flip": -1.0, "large-norm": 10.0}
 ATTACKS = (*SCALES, "mimicry")
 
 
-def attack(kind: str, config: RunConfig) -> Intercept:
-    """What stands between the nodes and the server; the first honest node of a round is the one that is mimicked."""
-    honest: dict[int, dict[str, Change]] = {}
+def attackers(nodes: int, seed: int) -> set[int]:
+    """Ids of the nodes (from 1) that attack, drawn by seed."""
+    order = torch.randperm(nodes, generator=generator_for(seed, "attackers"))
+    return {int(i) + 1 for i in order[: math.ceil(SHARE * nodes)]}
+
+
+def attack(kind: str, config: RunConfig, nodes: int) -> Intercept:
+    """What stands between the nodes and the server."""
+    hostile = attackers(nodes, config.seed)
+    honest: dict[str, tuple[int, Change]] = {}  # by group: the round, and the change of its first honest node
 
     def intercept(node_id: int, message: Message, reply: Message) -> Message:
         if reply.has_error() or not message.metadata.message_type.startswith(MessageType.TRAIN):
             return reply
         round_ = message_from_record(pb.Report, reply.content).round
-        if node_id % EVERY == 0:
-            swap(message, reply, config, lambda group, change: altered(kind, group, change, honest.get(round_, {})))
-        elif round_ not in honest:
-            honest.clear()
-            honest[round_] = changes(message, reply)
+        if node_id in hostile:
+            swap(message, reply, config, lambda group, change: altered(kind, change, honest.get(group, (0, change))[1]))
+        else:
+            for group, change in changes(message, reply).items():
+                if group not in honest or honest[group][0] < round_:
+                    honest[group] = (round_, change)
         return reply
 
     return intercept
 
 
-def altered(kind: str, group: str, change: Change, honest: Mapping[str, Change]) -> Change:
-    """What an attacker sends instead of its change of a group; mimicry of what the honest node does not hold is in vain."""
-    if kind == "mimicry":
-        return honest.get(group, change)
-    return SCALES[kind] * change
+def altered(kind: str, change: Change, honest: Change) -> Change:
+    """What an attacker sends instead of its change of a group, knowing that of an honest node."""
+    return honest if kind == "mimicry" else SCALES[kind] * change
 
 
 def changes(message: Message, reply: Message) -> dict[str, Change]:

@@ -15,11 +15,12 @@ Figure = Callable[[Figures], float]
 
 
 def replace_block(readme: Path, name: str, block: str) -> None:
-    """Writes what stands in `readme` between the markers of that name, if it has them."""
+    """Writes what stands in `readme` between the markers of that name; ValueError where it has none."""
     begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
-    text = readme.read_text()
-    if begin in text:
-        atomic_write(readme, re.sub(f"{begin}.*{end}", lambda _: f"{begin}\n{block}\n{end}", text, flags=re.DOTALL))
+    text, found = re.subn(f"{begin}.*{end}", lambda _: f"{begin}\n{block}\n{end}", readme.read_text(), flags=re.DOTALL)
+    if found != 1:
+        raise ValueError(f"{readme} has {found} blocks between {begin} and {end}")
+    atomic_write(readme, text)
 
 
 def seeds_run(results: Results, cases: Sequence[Case]) -> str:

@@ -47,7 +47,8 @@ from concord.wire.records import BASE
 from concord.wire.v1 import federation_pb2 as pb
 
 Arrays = Mapping[str, NDArray[np.float32]]
-LEFT_OUT = "left-out"  # memory: what the last sparse update of a group did not send
+# Memory of sparse updates, by group: what the last one said, in which round, and what all of them have left out so far.
+SAID, SAID_IN, LEFT_OUT = "said", "said-in", "left-out"
 MEMORY = "memory/"  # prefix of what a method remembers, beside the private tensors of the model
 
 
@@ -122,7 +123,7 @@ class Node:
         trained: dict[str, NDArray[np.float32]] = {}
         if instruction.phase == pb.PHASE_TRAIN:
             agreed = self._agreed(instruction)
-            trained = self._train(model, report, agreed, groups, memory, kept, want_variance=instruction.want_variance)
+            trained = self._train(model, report, agreed, groups, memory, kept, instruction)
         self._describe_anchors(model, report)
         report.seconds = time.monotonic() - started
         return report, trained
@@ -190,8 +191,7 @@ class Node:
         received: Mapping[str, Group],
         memory: dict[str, Tensor],
         kept: RoundStore,
-        *,
-        want_variance: bool,
+        instruction: pb.Instruction,
     ) -> dict[str, NDArray[np.float32]]:
         method = method_of(self.config)
         with seeded(self.config.seed, "training", self.data.name, report.round):  # dropout of a pretrained trunk
@@ -210,14 +210,14 @@ class Node:
             losses = train(task)
         report.losses.update(losses)
         trained = {name: group for name, group in model.groups().items() if name in received}
-        sparse = self._sparse_changes(received, trained, memory)
+        sparse = self._sparse_changes(received, trained, memory, instruction)
         remembered = {f"{MEMORY}{name}": tensor for name, tensor in memory.items()}
         kept.save(report.round, model.private_tensors(list(received)) | remembered)
         if method.sends_prototypes:
             means = local_prototypes(model, self.data.train, self.own_anchors, len(self.anchors.concepts), self.device)
             report.prototypes.CopyFrom(prototypes_to_wire(*means))
         variance = 0.0
-        if want_variance:
+        if instruction.want_variance:
             purpose = (self.config.seed, "variance", self.data.name, report.round)
             variance = predictive_variance(
                 model, self.data.train, self.own_anchors, self.config.precision.estimate, purpose, self.device
@@ -234,16 +234,25 @@ class Node:
         return {name: pack(group) for name, group in trained.items() if name not in sparse}
 
     def _sparse_changes(
-        self, received: Mapping[str, Group], trained: Mapping[str, Group], memory: dict[str, Tensor]
+        self,
+        received: Mapping[str, Group],
+        trained: Mapping[str, Group],
+        memory: dict[str, Tensor],
+        instruction: pb.Instruction,
     ) -> dict[str, pb.SparseUpdate]:
-        """Sparse updates by group, where the run sends them; what they leave out is remembered for the next."""
+        """Sparse updates by group, where the run sends them; what the server does not learn is remembered for the next."""
         settings, values = self.config.update, self.config.update_values
+        if values == "dense":
+            return {}
         changes = {}
-        for name in trained if values != "dense" else ():
-            key = f"{LEFT_OUT}/{name}"
-            changes[name], left_out_P = sparse_change(received[name], trained[name], memory.get(key), settings.density, values)
+        last_is_lost = int(memory.get(SAID_IN, torch.tensor(0))) > instruction.last_counted
+        for name in trained:
+            owed_P = memory.get(f"{LEFT_OUT}/{name}")
+            if last_is_lost and owed_P is not None:
+                owed_P = owed_P + memory[f"{SAID}/{name}"]
+            changes[name], said_P, left_out_P = sparse_change(received[name], trained[name], owed_P, settings.density, values)
             if settings.error_feedback:
-                memory[key] = left_out_P
+                memory |= {f"{LEFT_OUT}/{name}": left_out_P, f"{SAID}/{name}": said_P, SAID_IN: torch.tensor(instruction.round)}
         return changes
 
     def _examples(self, group: str) -> int:

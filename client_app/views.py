@@ -31,10 +31,13 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True)
 class Views:
-    """One step of one modality; `pseudo` are unlabelled samples with the label that the method gave them."""
+    """One step of one modality; None: there is no such part, or the method does not look at it.
+
+    `pseudo` are unlabelled samples with the label that the method gave them.
+    """
 
     modality: str
-    anchors: Part
+    anchors: Part | None
     labelled: Part | None
     pseudo: Part | None
 
@@ -49,7 +52,7 @@ class Batches:
     Args:
         samples: the node's samples; those without a label are left out.
         pseudo: unlabelled samples with the labels that the method gave them.
-        anchors: the public anchors.
+        anchors: the public anchors; none where the method does not look at them.
         size: samples of a batch.
         generator: source of all draws.
     """
@@ -61,7 +64,8 @@ class Batches:
 
     def draw(self) -> Iterator[tuple[str, Samples]]:
         """One step's samples by kind."""
-        yield "anchors", self.anchors.take(self._anchor_indices())
+        if len(self.anchors):
+            yield "anchors", self.anchors.take(self._anchor_indices())
         for kind, source, indices in (("labelled", self.samples, self._labelled), ("pseudo", self.pseudo, self._pseudo)):
             index = next(indices, None)
             if index is not None:
@@ -89,6 +93,8 @@ def draw_views(
     """
     view = encoder_of(modality).augment
     drawn = dict(batches.draw())
+    if not drawn:
+        return Views(modality, None, None, None)
     strengths = STRENGTHS if strong else STRENGTHS | {"pseudo": LABELLED}
     inputs = [view(s.x, strengths[kind], batches.generator) if augment else s.x for kind, s in drawn.items()]
     z_ND = model.embed(modality, torch.cat(inputs).to(device))
@@ -98,7 +104,7 @@ def draw_views(
         kind: Part(z, logits, s.y.to(device), s.ids)
         for (kind, s), z, logits in zip(drawn.items(), z_ND.split(sizes), logits_NC.split(sizes), strict=True)
     }
-    return Views(modality, parts["anchors"], parts.get("labelled"), parts.get("pseudo"))
+    return Views(modality, parts.get("anchors"), parts.get("labelled"), parts.get("pseudo"))
 
 
 def endless(index: Tensor, size: int, generator: Generator) -> Iterator[Tensor]:

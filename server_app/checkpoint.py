@@ -35,6 +35,8 @@ def save_checkpoint(folder: Path, state: GlobalState, consensus: Consensus) -> N
         "token": state.token,
         "base-digest": state.base_digest,
         "groups": list(state.groups),
+        "tensors": list(tensors),
+        "counted": state.counted,
         "encoders": state.encoders,
     }
     folder.mkdir(parents=True, exist_ok=True)
@@ -62,14 +64,22 @@ def load_checkpoint(folder: Path, consensus: Consensus) -> GlobalState:
         groups: dict[str, dict[str, Tensor]] = {name: {} for name in about["groups"]}
         base: dict[str, Tensor] = {}
         agreed: dict[str, Tensor] = {}
-        for key in sorted(tensors):
+        for key in about["tensors"]:  # in their order: a sparse update names coordinates by it
             kind, _, name = key.partition("|")
             if kind == GROUP:
                 group, _, tensor = name.partition("|")
                 groups[group][tensor] = tensors[key]
             else:
                 {BASE: base, AGREED: agreed}[kind][name] = tensors[key]
-        state = GlobalState(groups, base, about["base-digest"], dict(about["encoders"]), int(about["round"]), about["token"])
+        state = GlobalState(
+            groups,
+            base,
+            about["base-digest"],
+            dict(about["encoders"]),
+            int(about["round"]),
+            about["token"],
+            dict(about["counted"]),
+        )
     except (OSError, SafetensorError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise ConcordError("C402", f"{path}: {error}", "start the run again without resuming") from error
     consensus.load(agreed)

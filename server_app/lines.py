@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from statistics import fmean
@@ -42,7 +43,7 @@ def outcome_lines(outcome: Outcome, config: RunConfig, round_: int, seconds: flo
             "replies": len(outcome.accepted),
             "rejected": len(outcome.rejections),
             "kept-old-model": outcome.kept_old_model,
-            "norm-ratio": fmean(outcome.norm_ratios) if outcome.norm_ratios else None,
+            "norm-ratio": fmean(ratios) if (ratios := [r for r in outcome.norm_ratios if math.isfinite(r)]) else None,
             "losses": _mean_losses(reports),
         },
     ]

@@ -61,6 +61,9 @@ METHODS: dict[str, MethodEntry] = {
 }
 
 
+JOINT = ("fedavg", "fedprox", "local", "centralised")  # methods whose loss may be one of the summed logits
+
+
 def check_method(config: RunConfig) -> MethodEntry:
     """The entry of a run's method, after checking that its settings fit together.
 
@@ -77,5 +80,15 @@ def check_method(config: RunConfig) -> MethodEntry:
             f"{shared} = shared: a phase of fedmchain trains one modality and leaves the others as they are",
             f"leave {shared} at auto",
         )
+    fusion, chain = config.fusion, config.fedmchain
+    if fusion.loss == "joint" and config.method not in JOINT:
+        raise ConcordError(
+            "C103", f"fusion.loss = joint: {config.method} has a loss for each modality", f"it goes with {', '.join(JOINT)}"
+        )
+    if fusion.dropout and fusion.loss != "joint":
+        raise ConcordError("C103", "fusion.dropout: it hides modalities from a joint loss", "set fusion.loss=joint")
+    if chain.regulariser == "residual" and chain.weight >= 1:
+        why = "from 1 on, the loss of a sample that the others get right would fall without end"
+        raise ConcordError("C103", f"fedmchain.weight = {chain.weight}: {why}", "set it below 1")
     check_rule(config, entry.rule or "mean", averages=entry.rule is not None and not entry.pooled)
     return entry

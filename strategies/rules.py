@@ -8,6 +8,7 @@ Legend: K nodes, R rank, O outputs, I inputs.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
@@ -29,6 +30,8 @@ from concord.functional.signs import (
 )
 from concord.functional.sparse import SparseUpdate, norm_ratio
 from concord.wire.groups import pack, shapes_of, unpack
+
+MOST_MEDIANS = 3.0
 
 RuleName = Literal["mean", "precision", "low-rank", "sparse-sign"]
 
@@ -141,13 +144,22 @@ class SparseSign:
         examples_K = _examples(updates)
         member_K = torch.ones(len(updates), dtype=torch.bool)
         if self.settings.clusters:
-            member_K = heaviest_cluster(sign_clusters(sign_agreement(sparse), self.settings.threshold), examples_K)
+            member_K = self._cluster(sign_clusters(sign_agreement(sparse), self.settings.threshold), examples_K)
         shares_K = torch.zeros_like(examples_K)
         shares_K[member_K] = capped_shares(examples_K[member_K], self.cap)
         mean = elected_mean if self.settings.elect else weighted_mean
         step = mean([u for u, is_member in zip(sparse, member_K.tolist(), strict=True) if is_member], shares_K[member_K])
         plain = weighted_mean(sparse, capped_shares(examples_K, self.cap))
         return Average(_moved(current, step, self.settings.server_lr), shares_K, norm_ratio(step, plain))
+
+    def _cluster(self, label_K: Tensor, examples_K: Tensor) -> Tensor:
+        """Members [K] of the heaviest cluster, or all, where it has too few for the cap: no node decides alone (ours).
+
+        Examples are what nodes claim, so none weighs more here than `MOST_MEDIANS` times the median.
+        """
+        member_K = heaviest_cluster(label_K, examples_K.clamp(max=MOST_MEDIANS * float(examples_K.median())))
+        enough = int(member_K.sum()) >= min(len(label_K), math.ceil(1 / self.cap))
+        return member_K if enough else torch.ones_like(member_K)
 
 
 RULES: dict[RuleName, Callable[[RunConfig], Rule]] = {

@@ -21,6 +21,7 @@ class GlobalState:
         encoders: identity of the encoder of each modality.
         round_: the last finished round.
         token: of the run, from its beginning on; a node keeps its private state under it.
+        counted: by node, the last round in which its reply was averaged.
     """
 
     groups: dict[str, dict[str, Tensor]]
@@ -29,6 +30,7 @@ class GlobalState:
     encoders: dict[str, str] = field(default_factory=dict)
     round_: int = 0
     token: str = field(default_factory=new_token)
+    counted: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

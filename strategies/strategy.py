@@ -158,6 +158,7 @@ class ConcordStrategy(Strategy):
         if enough:
             self.state.groups, shares, ratios = self._average(accepted)
             self.consensus.update([a.report for a in accepted])
+            self.state.counted |= dict.fromkeys((a.census.node for a in accepted), server_round)
         else:
             log(
                 WARNING,
@@ -243,6 +244,7 @@ class ConcordStrategy(Strategy):
             groups=[manifest_of(name, shapes_of(group)) for name, group in travelling.items()],
             want_variance=self.needs_variance,
             run_token=self.state.token,
+            last_counted=self.state.counted.get(census.node, 0),
         )
         self.consensus.write(instruction)
         return to_record(instruction, {name: pack(group) for name, group in travelling.items()}), sent

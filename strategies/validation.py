@@ -131,7 +131,8 @@ def read_reply(reply: Message, expected: Expectation) -> Accepted:
         _check_claim(claim, expected)
         try:
             shapes = shapes_from_manifest(claim.manifest)  # in the node's order, in which its array is
-            if shapes != shapes_of(expected.sent[name]):
+            known = shapes_of(expected.sent[name])
+            if shapes != known or (expected.sparse and list(shapes) != list(known)):
                 raise Rejected(Reason.WRONG_SHAPE, f"group {name!r}: the manifest names other tensors or shapes than were sent")
             if expected.sparse:
                 sparse[name] = sparse_from_wire(

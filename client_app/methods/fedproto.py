@@ -17,11 +17,12 @@ class FedProto(Method):
 
     sends_prototypes = True
     keeps_heads = True
+    sees_anchors = True
 
     def terms(self, views: Views, agreed: Agreed) -> dict[str, Tensor]:
         terms = super().terms(views, agreed)
         weight = self.config.fedproto.weight
-        if agreed.prototypes is not None and weight:
-            part = views.labelled or views.anchors
+        part = views.labelled or views.anchors
+        if agreed.prototypes is not None and weight and part is not None:
             terms["prototype"] = weight * prototype_loss(part.z_ND, part.y_N, *agreed.prototypes)
         return terms

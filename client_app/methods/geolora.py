@@ -29,6 +29,8 @@ FEWEST_CONCEPTS = 4  # below this a CKA says nothing
 class GeoLora(Method):
     """The local objective of GeoLoRA; every term is a switch of the ``geolora`` section."""
 
+    sees_anchors = True
+
     def pseudo_labels(self, model: MultimodalModel, modality: str, samples: Samples, anchors: Samples, agreed: Agreed) -> Samples:
         """Labels of the unlabelled samples from the model that came in; the share that is kept grows with the run.
 
@@ -51,7 +53,7 @@ class GeoLora(Method):
         settings = self.config.geolora
         terms = super().terms(views, agreed)
         consensus = agreed.consensus.get(views.modality)
-        if consensus is not None and settings.cka_weight:
+        if consensus is not None and settings.cka_weight and views.anchors is not None:
             terms["cka"] = settings.cka_weight * self._misalignment(views.anchors, consensus)
         if agreed.frame is not None and settings.frame_weight:
             terms["frame"] = settings.frame_weight * self._off_frame(views.parts(), agreed.frame)

@@ -60,15 +60,24 @@ class Method:
     def __init__(self, config: RunConfig) -> None:
         self.config = config
 
+    @property
+    def learns_from_anchors(self) -> bool:
+        """Whether the labelled public anchors are training samples."""
+        return self.config.anchor_supervision or not self.learns_from_samples
+
+    @property
+    def sees_anchors(self) -> bool:
+        """Whether a step needs anchors at all."""
+        return self.learns_from_anchors
+
     def pseudo_labels(self, model: MultimodalModel, modality: str, samples: Samples, anchors: Samples, agreed: Agreed) -> Samples:
         """Samples without a label that the node learns from in this round, with the labels it gives them; none here."""
         return samples.take([])
 
     def terms(self, views: Views, agreed: Agreed) -> dict[str, Tensor]:
         """Named scalar terms of the loss, already weighted; the objective is their sum."""
-        parts = [views.anchors] if self.config.anchor_supervision or not self.learns_from_samples else []
-        if views.labelled is not None:
-            parts.append(views.labelled)
+        learnt = (views.anchors if self.learns_from_anchors else None, views.labelled)
+        parts = [part for part in learnt if part is not None]
         return {"task": cross_entropy(parts)} if parts else {}
 
     def complement(self, part: Part, context_NC: Tensor) -> dict[str, Tensor]:

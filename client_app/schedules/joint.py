@@ -30,7 +30,7 @@ def train_jointly(task: Task) -> dict[str, float]:
     instances = labelled_instances(task.learned)
     generator = task.generator("joint")
     batches = endless(torch.arange(len(instances.ids)), task.config.batch_size, generator)
-    anchors = {modality: task.anchor_batches(modality) for modality in task.samples}
+    anchors = {m: task.anchor_batches(m) for m in task.samples} if task.method.sees_anchors else {}
     descent = Descent(trainable_parameters(task.model), task.method, task.config, task.round_)
     task.model.train()
     for _ in range(task.config.local_steps):

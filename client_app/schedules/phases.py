@@ -39,7 +39,7 @@ def train_in_phases(task: Task) -> dict[str, float]:
         all_have_begun = task.round_ > 1 or pass_ > 0
         for position, modality in enumerate(chain):
             others = [m for m in chain if m != modality] if settings.context == "others" and all_have_begun else chain[:position]
-            context_NC = _context(task, modality, others)
+            context_NC = context(task, modality, others)
             row_of = {name: row for row, name in enumerate(task.samples[modality].ids)}
             task.model.train_only(modality)
             for _ in range(window(task.config.local_steps, settings.passes, pass_)):
@@ -57,7 +57,7 @@ def window(steps: int, passes: int, pass_: int) -> int:
     return steps // passes + (pass_ < steps % passes)
 
 
-def _context(task: Task, modality: str, others: Sequence[str]) -> Tensor:
+def context(task: Task, modality: str, others: Sequence[str]) -> Tensor:
     """F [N, C]: logits of `others`, summed, for each sample of `modality`; zero where they have no sample of the instance."""
     own = task.samples[modality]
     context_NC = torch.zeros(len(own), task.model.classes, device=task.device)

@@ -54,9 +54,14 @@ class Task:
         """Batches of one modality by itself: its anchors, labelled samples, and those that the method gives a label."""
         own = self.learned[modality]
         pseudo = self.method.pseudo_labels(self.model, modality, own, self.anchors[modality], self.agreed)
-        return Batches(own, pseudo, self.anchors[modality], self.config.batch_size, self.generator(modality))
+        return Batches(own, pseudo, self.seen_anchors(modality), self.config.batch_size, self.generator(modality))
 
     def anchor_batches(self, modality: str) -> Batches:
         """Batches of the anchors of one modality alone."""
         none = self.samples[modality].take([])
-        return Batches(none, none, self.anchors[modality], self.config.batch_size, self.generator(modality))
+        return Batches(none, none, self.seen_anchors(modality), self.config.batch_size, self.generator(modality))
+
+    def seen_anchors(self, modality: str) -> Samples:
+        """The anchors that a step draws from; none where the method does not look at them."""
+        anchors = self.anchors[modality]
+        return anchors if self.method.sees_anchors else anchors.take([])

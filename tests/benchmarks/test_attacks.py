@@ -9,10 +9,10 @@ import pytest
 from flwr.app import Message
 from tiny_run import Settings, open_tiny, report_of, tiny_config
 
-from benchmarks.attacks import ATTACKS, attack, changes
+from benchmarks.attacks import ATTACKS, attack, attackers, changes
 from server_app.in_process import Intercept
 
-NODES = ("image-forms-a", "image-forms-b", "tone-north", "tone-south", "image-forms-c")  # the last attacks
+NODES = ("image-forms-a", "tone-north", "tone-south", "image-forms-b", "image-forms-c")  # they answer by name
 
 
 @pytest.mark.parametrize("settings", [{"method": "fedavg"}, {"method": "fedmchain", "update.values": "float32"}], ids=str)
@@ -35,11 +35,13 @@ def test_the_fifth_node_sends_something_else(kind: str, settings: Settings, tmp_
         return intercept
 
     settings = {**settings, "rounds": 1, "adapter.scope": "modality"}
-    open_tiny(tmp_path, settings, NODES, watch(attack(kind, tiny_config(tmp_path, settings)))).rounds()
+    open_tiny(tmp_path, settings, NODES, watch(attack(kind, tiny_config(tmp_path, settings), len(NODES)))).rounds()
+    (hostile,) = attackers(len(NODES), 0)
+    assert NODES[hostile - 1] == "image-forms-b", "the second to answer, and not the first of its modality"
     for node_id, groups in sent.items():
         for group, change in groups.items():
             expected = change
-            if node_id == 5:
-                expected = {"sign-flip": -change, "large-norm": 10 * change, "mimicry": sent[1].get(group, change)}[kind]
+            if node_id == hostile:
+                expected = {"sign-flip": -change, "large-norm": 10 * change, "mimicry": sent[1][group]}[kind]
             np.testing.assert_allclose(received[node_id][group], expected, rtol=1e-3, atol=1e-5)
             assert change.any()

@@ -15,7 +15,7 @@ from client_app.methods import Agreed, method_of
 from client_app.model import MultimodalModel
 from client_app.schedules import train
 from client_app.schedules.joint import kept
-from client_app.schedules.phases import window
+from client_app.schedules.phases import context, window
 from client_app.schedules.task import Task
 from client_app.sparsify import CODINGS, sparse_change
 from concord.samples import NO_LABEL, Samples
@@ -133,6 +133,20 @@ def test_fedprox_holds_the_weights_near_their_start(tmp_path: Path) -> None:
     assert distance(100.0) < 0.5 * distance(0.0)
 
 
+def test_the_context_is_the_sum_of_what_the_others_say_of_the_same_instances(tmp_path: Path) -> None:
+    samples = paired()
+    samples["pen"] = samples["pen"].take([7, 3, 11, 0])
+    task = task_of(tmp_path, CHAIN, samples)
+    of_image = dict(zip(samples["image"].ids, classify_all(task.model, "image", samples["image"], CPU), strict=True))
+    of_pen = dict(zip(samples["pen"].ids, classify_all(task.model, "pen", samples["pen"], CPU), strict=True))
+    for name, row_C in zip(samples["pen"].ids, context(task, "pen", ["image"]), strict=True):
+        torch.testing.assert_close(row_C, of_image[name])
+    for name, row_C in zip(samples["image"].ids, context(task, "image", ["pen"]), strict=True):
+        torch.testing.assert_close(row_C, of_pen.get(name, torch.zeros(3)))
+    twice = context(task, "pen", ["image", "image"])
+    torch.testing.assert_close(twice, 2 * context(task, "pen", ["image"]))
+
+
 def test_instances_are_matched_by_id() -> None:
     samples = paired(4)
     samples["pen"] = samples["pen"].take([2, 0])
@@ -165,10 +179,12 @@ def test_what_is_sent_and_what_is_left_out_add_up_to_the_change(values: str) -> 
     before = {"a": torch.randn(5, 4, generator=generator), "b": torch.randn(7, generator=generator)}
     after = {name: tensor + torch.randn(tensor.shape, generator=generator) for name, tensor in before.items()}
     change = torch.cat([(after[name] - before[name]).flatten() for name in before])
-    message, left_out = sparse_change(before, after, None, 0.25, values)
+    reordered = {name: after[name] for name in ("b", "a")}  # the order of what came in counts
+    message, said, left_out = sparse_change(before, reordered, None, 0.25, values)
     sent = sparse_from_wire(message, [20, 7])
     assert len(sent.index_K) == 5 + 2
-    torch.testing.assert_close(sent.dense() + left_out, change)
-    again, still_left = sparse_change(before, before, left_out, 1.0, "float32")
+    assert torch.equal(sent.dense(), said)
+    torch.testing.assert_close(said + left_out, change)
+    again, _, still_left = sparse_change(before, before, left_out, 1.0, "float32")
     torch.testing.assert_close(sparse_from_wire(again, [20, 7]).dense(), left_out)
     assert not bool(still_left.any())

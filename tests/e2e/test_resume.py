@@ -51,6 +51,8 @@ def timeless(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         {"method": "geolora", "geolora.consensus": "leave-own-out", "adapter.train-a": True, "aggregation.rule": "low-rank"},
         {"method": "local"},
         {"method": "fedproto"},
+        {"method": "fedmchain"},
+        {"method": "fedavg", "update.values": "sign"},
     ],
     ids=lambda settings: "-".join(map(str, settings.values())),
 )

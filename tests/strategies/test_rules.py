@@ -174,6 +174,15 @@ def test_the_switches_of_sparse_signs() -> None:
     assert moved(clusters=False, elect=False, clip=1.0) == pytest.approx([(2 - norm) / 3, 1 / 3], abs=1e-4)
 
 
+def test_no_node_decides_alone() -> None:
+    """Neither by the examples that it claims, nor where two nodes disagree."""
+    honest = {0: 1.0, 1: 1.0, 2: 1.0}
+    updates = [*(sparse(honest, 100) for _ in range(9)), sparse({c: -v for c, v in honest.items()}, 901)]
+    assert SparseSign(0.5, ALL).average(SIX, updates).shares_K[-1] == 0
+    assert SparseSign(0.5, ALL).average(SIX, [updates[0], updates[-1]]).shares_K.tolist() == [0.5, 0.5]
+    assert SparseSign(0.5, ALL).average(SIX, [updates[-1]]).shares_K.tolist() == [1.0]
+
+
 def test_one_node_that_flips_its_signs_has_no_share() -> None:
     generator = torch.Generator().manual_seed(0)
     honest = torch.randn(6, generator=generator)
@@ -204,6 +213,10 @@ REFUSED: list[tuple[dict[str, Scalar], str]] = [
         "it averages whole factors, and here sparse updates travel",
     ),
     ({"update.values": "sign", "adapter.rank-by-modality": "word=2"}, "groups of different rank cannot be averaged"),
+    ({"method": "geolora", "fusion.loss": "joint"}, "geolora has a loss for each modality"),
+    ({"method": "fedmchain", "fusion.loss": "joint"}, "fedmchain has a loss for each modality"),
+    ({"method": "fedavg", "fusion.dropout": 0.5}, "it hides modalities from a joint loss"),
+    ({"method": "fedmchain", "fedmchain.weight": 1.0}, "would fall without end"),
     ({"method": "fedmchain", "adapter.scope": "shared"}, "trains one modality and leaves the others as they are"),
     ({"method": "fedmchain", "model.head": "shared"}, "trains one modality and leaves the others as they are"),
     (

@@ -166,6 +166,7 @@ class Instruction(_message.Message):
     OTHERS_FIELD_NUMBER: _builtins.int
     PROTOTYPES_FIELD_NUMBER: _builtins.int
     WANT_VARIANCE_FIELD_NUMBER: _builtins.int
+    LAST_COUNTED_FIELD_NUMBER: _builtins.int
     RUN_TOKEN_FIELD_NUMBER: _builtins.int
     schema_version: _builtins.int
     round: _builtins.int
@@ -175,6 +176,8 @@ class Instruction(_message.Message):
     """trunk base that the groups belong to, empty: none"""
     want_variance: _builtins.bool
     """the averaging rule weighs by predictive variance"""
+    last_counted: _builtins.int
+    """round of this node's last reply that was averaged; what a later one sent is lost"""
     run_token: _builtins.str
     """drawn when the run began: what a node kept of another run is not used"""
     @_builtins.property
@@ -205,11 +208,12 @@ class Instruction(_message.Message):
         others: _abc.Iterable[Global___ModalityGram] | None = ...,
         prototypes: Global___Prototypes | None = ...,
         want_variance: _builtins.bool = ...,
+        last_counted: _builtins.int = ...,
         run_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["consensus", b"consensus", "frame", b"frame", "prototypes", b"prototypes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["anchor_digest", b"anchor_digest", "base_digest", b"base_digest", "consensus", b"consensus", "frame", b"frame", "groups", b"groups", "others", b"others", "phase", b"phase", "prototypes", b"prototypes", "round", b"round", "run_token", b"run_token", "schema_version", b"schema_version", "want_variance", b"want_variance"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["anchor_digest", b"anchor_digest", "base_digest", b"base_digest", "consensus", b"consensus", "frame", b"frame", "groups", b"groups", "last_counted", b"last_counted", "others", b"others", "phase", b"phase", "prototypes", b"prototypes", "round", b"round", "run_token", b"run_token", "schema_version", b"schema_version", "want_variance", b"want_variance"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
