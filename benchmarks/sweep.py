@@ -5,6 +5,7 @@ What is done is not done again, so a sweep that was stopped goes on where it was
 
 from __future__ import annotations
 
+import hashlib
 import json
 import multiprocessing
 import os
@@ -54,11 +55,16 @@ class Case:
         """Name of the case in the results file of its suite."""
         return " | ".join([self.row.name, self.scenario, str(self.seed), *filter(None, [self.attack])])
 
+    @property
+    def digest(self) -> str:
+        """Of the settings that differ from the defaults: a line of results with another digest is of another run."""
+        return hashlib.sha256(json.dumps({**self.common, **self.row.settings}, sort_keys=True).encode()).hexdigest()[:12]
+
 
 def run_cases(cases: Iterable[Case], data: Path, results: Path, jobs: int) -> None:
     """Runs the cases that `results` does not have yet, `jobs` at a time, one core each."""
     done = read_results(results)
-    todo = [case for case in cases if case.key not in done]
+    todo = [case for case in cases if done.get(case.key, {}).get("settings", case.digest) != case.digest or case.key not in done]
     os.environ["OMP_NUM_THREADS"] = "1"
     results.parent.mkdir(parents=True, exist_ok=True)
     with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
@@ -66,7 +72,9 @@ def run_cases(cases: Iterable[Case], data: Path, results: Path, jobs: int) -> No
         for number, future in enumerate(as_completed(futures), 1):
             figures = future.result()
             with results.open("a") as file:
-                file.write(json.dumps({"case": futures[future].key} | figures, separators=(",", ":")) + "\n")
+                case = futures[future]
+                line = {"case": case.key, "settings": case.digest} | figures
+                file.write(json.dumps(line, separators=(",", ":")) + "\n")
             print(f"[{number}/{len(todo)}] {futures[future].key}: {figures['cpu-seconds']:.0f} s of CPU", flush=True)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from statistics import mean
 
+import numpy as np
+
 from benchmarks.activity.cases import (
     ABLATION_RATE,
     ABLATIONS,
@@ -97,9 +99,28 @@ def cost_table(results: Results, rate: float) -> str:
         up, down = (seed_values(results, row, rate, bytes_of(way)) for way in ("up", "down"))
         until_up, until_down = (seed_values(results, row, rate, bytes_until(way)) for way in ("up", "down"))
         wall = cell(seed_values(results, row, rate, seconds), 1, 0)
-        rows.append([row.name, cell(up, 1000, 1), cell(down, 1000, 1), reached(until_up), reached(until_down), wall])
+        same = cell(at_equal_bytes(results, row, rate))
+        rows.append([row.name, cell(up, 1000, 1), cell(down, 1000, 1), reached(until_up), reached(until_down), same, wall])
     until = f"until {TARGET:.0%} fused"
-    return table(["method", "kB up / node and round", "kB down", f"kB up {until}", f"kB down {until}", "seconds"], rows)
+    header = ["kB up / node and round", "kB down", f"kB up {until}", f"kB down {until}", "fused at equal bytes up", "seconds"]
+    return table(["method", *header], rows)
+
+
+def at_equal_bytes(results: Results, row: Row, rate: float) -> list[float]:
+    """Fused accuracy, by seed, once a node has sent as many bytes as `fedmchain` sends in its whole run; linear in rounds."""
+    both = [(seed_figures(results, FULL, rate, seed), seed_figures(results, row, rate, seed)) for seed in SEEDS]
+    found = []
+    for full, own in both:
+        if full and own:
+            budget = full["bytes"]["up-per-node-round"] * (len(full["curve"]) - 1)
+            rounds = budget / own["bytes"]["up-per-node-round"]
+            found.append(float(np.interp(rounds, range(len(own["curve"])), own["curve"])))
+    return found
+
+
+def seed_figures(results: Results, row: Row, rate: float, seed: int) -> Figures:
+    """All figures of one run; empty: it was not run yet."""
+    return results.get(Case(SUITE, row, scenario(rate), seed).key, {})
 
 
 def reached(values: list[float]) -> str:

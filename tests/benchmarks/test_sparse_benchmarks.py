@@ -46,5 +46,5 @@ def test_flower_gives_the_weighted_mean_of_the_same_updates(updates: Path) -> No
 
 
 def test_memory_is_told_in_dense_updates() -> None:
-    found = dict.fromkeys(WAYS, Measured([1.0, 3.0, 2.0], peak=2**21, beside_inputs=4000, norm=1.0, nonzero=1))
+    found = dict.fromkeys(WAYS, Measured([1.0, 3.0, 2.0], peak=2**21, beside_inputs=4000, norm=1.0, projection=1.0))
     assert aggregation.table(found, 500).splitlines()[2] == "| Concord, from bytes | 2.00 | 1.00 | 2 | 0 | 2.0 |"
