@@ -72,6 +72,8 @@ clientapp = "trivial.app:client"
 [tool.flwr.app.config]
 """
 CALL = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which whoever started the tests may have turned off
 import json, sys
 from pathlib import Path
 from concord.config import parse_config

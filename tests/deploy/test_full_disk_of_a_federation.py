@@ -14,7 +14,7 @@ from concord.deployment import follow
 from concord.errors import ConcordError
 from concord.flower import repository
 from concord.run_folder import RunFolder
-from server_app.checkpoint import load_checkpoint
+from server_app.checkpoint import has_checkpoint, load_checkpoint
 from server_app.results import Result, load_result
 from strategies.consensus import NoConsensus
 
@@ -31,7 +31,7 @@ def test_the_run_says_so_keeps_its_last_checkpoint_and_goes_on_once_there_is_roo
     with federation(tmp_path, dealt) as fed:
 
         def fill() -> None:
-            assert wait_until(lambda: len(lines(run, "round")) >= 1, 300)
+            assert wait_until(lambda: has_checkpoint(RunFolder(run).checkpoint), 300)
             fed.limit_files(SERVER_EXECUTOR, ROOM)
 
         filling = threading.Thread(target=fill)
