@@ -1,6 +1,6 @@
 """Instances of a node: samples of different modalities with the same id are the same instance.
 
-Legend: N instances, M modalities, B batch, C classes.
+Legend: N instances, M samples of a modality, C classes.
 """
 
 from __future__ import annotations
@@ -43,6 +43,21 @@ def instances_named(samples: Mapping[str, Samples], ids: Iterable[str]) -> Insta
     """The instances of these names, with their labels (`NO_LABEL` where there is none); KeyError for one that is nowhere."""
     known = {name: y for part in samples.values() for name, y in zip(part.ids, part.y.tolist(), strict=True)}
     return _instances(samples, {name: known[name] for name in ids})
+
+
+def summed_logits(parts: Iterable[tuple[Tensor, Tensor]], instances: int, classes: int) -> Tensor:
+    """Logits [N, C] of instances, summed over modalities; zero where none has a sample of the instance. On the CPU.
+
+    Args:
+        parts: per modality the logits [M, C] of its samples, and the row [N] of each instance in them or `ABSENT`.
+        instances: N.
+        classes: C.
+    """
+    total_NC = torch.zeros(instances, classes)
+    for logits_MC, row_N in parts:
+        there_N = torch.nonzero(row_N != ABSENT).flatten()
+        total_NC.index_add_(0, there_N, logits_MC.cpu()[row_N[there_N]])
+    return total_NC
 
 
 def _instances(samples: Mapping[str, Samples], label_of: Mapping[str, int]) -> Instances:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from client_app.instances import ABSENT, instances_named
+from client_app.instances import instances_named, summed_logits
 from client_app.model import MultimodalModel
 from concord.functional.gram import concept_means
 from concord.functional.precision import fisher_trace, laplace_variance, mc_dropout_variance
@@ -42,26 +42,27 @@ def classify_all(model: MultimodalModel, modality: str, samples: Samples, device
 
 def evaluate(
     model: MultimodalModel, modality: str, split: str, samples: Samples, device: torch.device
-) -> tuple[pb.Evaluation, Tensor]:
-    """Correct predictions and summed cross-entropy on labelled samples, and their embeddings [N, D]."""
+) -> tuple[pb.Evaluation, Tensor, Tensor]:
+    """Correct predictions and summed cross-entropy on labelled samples, their logits [N, C] and embeddings [N, D]."""
     z_ND = embed_all(model, modality, samples, device)
     with torch.no_grad():
         logits_NC = model.classify(modality, z_ND)
-    return evaluation_message(modality, split, logits_NC, samples.y.to(device)), z_ND
+    return evaluation_message(modality, split, logits_NC, samples.y.to(device)), logits_NC, z_ND
 
 
-def evaluate_fused(
-    model: MultimodalModel, split: str, tests: Mapping[str, Samples], ids: Sequence[str], device: torch.device
-) -> pb.Evaluation:
-    """Correct predictions on instances, from the logits of all modalities that each has, summed."""
+def evaluate_fused(split: str, tests: Mapping[str, Samples], logits: Mapping[str, Tensor], ids: Sequence[str]) -> pb.Evaluation:
+    """Correct predictions on instances, from the logits of all modalities that each has, summed.
+
+    Args:
+        split: of the tests.
+        tests: per modality the M test samples.
+        logits: their logits [M, C], for those modalities that have any.
+        ids: the instances.
+    """
     instances = instances_named(tests, ids)
-    logits_NC = torch.zeros(len(ids), model.classes, device=device)
-    for modality, row_N in instances.rows.items():
-        there_N = torch.nonzero(row_N != ABSENT).flatten()
-        if len(there_N):
-            own_NC = classify_all(model, modality, tests[modality].take(row_N[there_N]), device)
-            logits_NC.index_add_(0, there_N.to(device), own_NC)
-    return evaluation_message(FUSED, split, logits_NC, instances.y_N.to(device))
+    classes = next(iter(logits.values())).shape[1]
+    logits_NC = summed_logits([(logits[m], instances.rows[m]) for m in logits], len(ids), classes)
+    return evaluation_message(FUSED, split, logits_NC, instances.y_N)
 
 
 def evaluation_message(modality: str, split: str, logits_NC: Tensor, y_N: Tensor) -> pb.Evaluation:

@@ -55,7 +55,7 @@ class MultimodalModel(nn.Module):
         self.head_scope = head_scope or config.head_scope
         self.trunk_scope = config.adapter_scope
         trunk = build_trunk(config, base)
-        width = int(trunk.config.hidden_size)  # type: ignore[union-attr, arg-type]
+        self.width = width = int(trunk.config.hidden_size)  # type: ignore[union-attr, arg-type]
         keys = sorted({self.trunk_key(modality) for modality in modalities})
         share_weights = config.adapter.kind != "full"
         self.trunks = nn.ModuleDict(
@@ -163,14 +163,14 @@ class MultimodalModel(nn.Module):
             own[name].copy_(tensor)
 
 
-def check_model(config: RunConfig, modalities: Sequence[str]) -> None:
-    """Builds the model once.
+def check_model(config: RunConfig, modalities: Sequence[str]) -> int:
+    """Builds the model once; the width of its shared space.
 
     Raises:
         ConcordError: C103, when transformers or peft refuse its settings.
     """
     try:
-        MultimodalModel(config, modalities, 2)
+        return MultimodalModel(config, modalities, 2).width
     except ValueError as error:
         raise ConcordError("C103", f"the model cannot be built: {error}", "change the settings model.* or adapter.*") from error
 

@@ -172,16 +172,17 @@ class Node:
     def _evaluate(self, model: MultimodalModel, report: pb.Report, *, share: bool) -> None:
         concepts = len(self.anchors.concepts)
         for split, tests in self.data.tests.items():
+            logits: dict[str, Tensor] = {}
             for modality, samples in tests.items():
                 if not len(samples):
                     continue
-                evaluation, z_ND = evaluate(model, modality, split, samples, self.device)
+                evaluation, logits[modality], z_ND = evaluate(model, modality, split, samples, self.device)
                 report.evaluations.append(evaluation)
                 if share:
                     means = anchor_means(model, modality, self.own_anchors[modality], concepts, self.device)
                     report.embeddings.append(embeddings_message(modality, split, z_ND, samples.y, *means))
             if joint := self.data.joint.get(split):
-                report.evaluations.append(evaluate_fused(model, split, tests, joint, self.device))
+                report.evaluations.append(evaluate_fused(split, tests, logits, joint))
 
     def _train(
         self,

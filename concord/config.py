@@ -27,6 +27,10 @@ NonNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 
 
+# What `auto` means for a method that does not take the values of all others: chained phases train each modality alone.
+AUTO: Mapping[str, Mapping[str, str]] = {"fedmchain": {"adapter.scope": "modality", "update.values": "int8"}}
+
+
 class Section(BaseModel):
     model_config = ConfigDict(
         alias_generator=lambda name: name.replace("_", "-"),
@@ -197,9 +201,9 @@ class RunConfig(Section):
 
     @property
     def adapter_scope(self) -> Scope:
-        """Whether modalities share an adapter of the trunk. Chained phases need one each: a phase trains its modality alone."""
+        """Whether modalities share an adapter of the trunk."""
         if self.adapter.scope == "auto":
-            return "modality" if self.method == "fedmchain" else "shared"
+            return "modality" if self._auto("adapter.scope", "shared") == "modality" else "shared"
         return self.adapter.scope
 
     @property
@@ -212,9 +216,10 @@ class RunConfig(Section):
     @property
     def update_values(self) -> str:
         """How what was learnt travels up: ``dense``, or the value coding of a sparse update."""
-        if self.update.values == "auto":
-            return "int8" if self.method == "fedmchain" else "dense"
-        return self.update.values
+        return self._auto("update.values", "dense") if self.update.values == "auto" else self.update.values
+
+    def _auto(self, key: str, usual: str) -> str:
+        return AUTO.get(self.method, {}).get(key, usual)
 
     def rank_of(self, modalities: Iterable[str]) -> int:
         """Adapter rank of a node that holds `modalities`: the smallest that any of them asks for."""

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from client_app.encoders import encoder_of
 from client_app.model import MultimodalModel, check_model
-from client_app.trunk import build_trunk
 from concord.anchors import AnchorSet, load_anchors
 from concord.config import RunConfig, parse_config
 from concord.errors import ConcordError
@@ -180,7 +179,7 @@ def open_run(config: RunConfig, grid: Grid) -> Run:
     if unknown:
         have = ", ".join(sorted(anchors.modalities))
         raise ConcordError("C103", f"adapter.rank-by-modality names {', '.join(sorted(unknown))}", f"choose from: {have}")
-    check_model(config, sorted(anchors.modalities))
+    width = check_model(config, sorted(anchors.modalities))
     folder = RunFolder(config.run_folder)
     folder.lock()
     folder.remove_unfinished()
@@ -189,7 +188,6 @@ def open_run(config: RunConfig, grid: Grid) -> Run:
     folder.prepare(config)
     goes_on = config.resume and has_checkpoint(folder.checkpoint)
     state = GlobalState({}) if goes_on else initial_state(config, anchors)
-    width = trunk_width(config)
     strategy = METHODS[config.method].strategy(config, anchors, state, width)
     if goes_on:
         strategy.state = load_checkpoint(folder.checkpoint, strategy.consensus)
@@ -233,11 +231,6 @@ def initial_state(config: RunConfig, anchors: AnchorSet) -> GlobalState:
     if config.adapter.kind == "full":  # the warm trunk is a group like any other
         return GlobalState(groups, encoders=encoders)
     return GlobalState(groups, base, _digest(base) if base else "", encoders)
-
-
-def trunk_width(config: RunConfig) -> int:
-    """Width of the shared space."""
-    return int(build_trunk(config).config.hidden_size)  # type: ignore[union-attr, arg-type]
 
 
 def _unanswered(outcome: Outcome) -> ConcordError:

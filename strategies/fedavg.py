@@ -6,6 +6,8 @@ bound ``centralised`` is FedAvg over one node that holds all data.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from concord.anchors import AnchorSet
 from concord.config import RunConfig
 from strategies.consensus import NoConsensus
@@ -18,7 +20,9 @@ DEFAULT_RULE: RuleName = "mean"
 
 
 class FedAvg(ConcordStrategy):
-    """Averaging weighted by examples, nothing else."""
+    """Averaging by a rule, nothing else; its own rule weighs by examples."""
+
+    own_rule: ClassVar[RuleName] = DEFAULT_RULE
 
     def __init__(self, config: RunConfig, anchors: AnchorSet, state: GlobalState, width: int) -> None:
         super().__init__(
@@ -26,7 +30,7 @@ class FedAvg(ConcordStrategy):
             anchors,
             state,
             plan=HeldGroups(),
-            rule=make_rule(config, DEFAULT_RULE),
+            rule=make_rule(config, self.own_rule),
             consensus=NoConsensus(),
             width=width,
         )

@@ -6,27 +6,13 @@ from the description; see docs/methods.md.
 
 from __future__ import annotations
 
-from concord.anchors import AnchorSet
-from concord.config import RunConfig
-from strategies.consensus import NoConsensus
-from strategies.plan import HeldGroups
-from strategies.rules import RuleName, make_rule
-from strategies.state import GlobalState
-from strategies.strategy import ConcordStrategy
+from strategies.fedavg import FedAvg
+from strategies.rules import RuleName
 
 DEFAULT_RULE: RuleName = "sparse-sign"
 
 
-class FedMChain(ConcordStrategy):
-    """SSCA of sparse updates; the phases are the nodes' part."""
+class FedMChain(FedAvg):
+    """FedAvg by SSCA of sparse updates; the phases are the nodes' part."""
 
-    def __init__(self, config: RunConfig, anchors: AnchorSet, state: GlobalState, width: int) -> None:
-        super().__init__(
-            config,
-            anchors,
-            state,
-            plan=HeldGroups(),
-            rule=make_rule(config, DEFAULT_RULE),
-            consensus=NoConsensus(),
-            width=width,
-        )
+    own_rule = DEFAULT_RULE

@@ -34,12 +34,14 @@ class MethodEntry:
         strategy: its strategy.
         rule: its own averaging rule; None when it averages nothing.
         pooled: one node holds all data (the upper bound).
+        in_phases: nodes train one modality after the other, so that each needs an adapter and a head of its own.
     """
 
     summary: str
     strategy: StrategyFactory
     rule: RuleName | None
     pooled: bool = False
+    in_phases: bool = False
 
 
 METHODS: dict[str, MethodEntry] = {
@@ -56,6 +58,7 @@ METHODS: dict[str, MethodEntry] = {
         "modalities trained one after the other, each for what the others lack; sparse sign-guided averaging",
         FedMChain,
         fedmchain.DEFAULT_RULE,
+        in_phases=True,
     ),
     "centralised": MethodEntry("all data in one place: the upper bound", FedAvg, fedavg.DEFAULT_RULE, pooled=True),
 }
@@ -73,11 +76,11 @@ def check_method(config: RunConfig) -> MethodEntry:
     entry = METHODS.get(config.method)
     if entry is None:
         raise ConcordError("C103", f"no method {config.method!r}", f"choose one of: {', '.join(METHODS)}")
-    if config.method == "fedmchain" and (config.adapter_scope == "shared" or config.head_scope == "shared"):
+    if entry.in_phases and (config.adapter_scope == "shared" or config.head_scope == "shared"):
         shared = "adapter.scope" if config.adapter_scope == "shared" else "model.head"
         raise ConcordError(
             "C103",
-            f"{shared} = shared: a phase of fedmchain trains one modality and leaves the others as they are",
+            f"{shared} = shared: a phase of {config.method} trains one modality and leaves the others as they are",
             f"leave {shared} at auto",
         )
     fusion, chain = config.fusion, config.fedmchain

@@ -19,9 +19,11 @@ class FedMChain(Method):
 
     in_phases = True
 
+    @property
+    def complements(self) -> bool:
+        return self.config.fedmchain.regulariser != "none" and self.config.fedmchain.weight > 0
+
     def complement(self, part: Part, context_NC: Tensor) -> dict[str, Tensor]:
         settings = self.config.fedmchain
-        if settings.regulariser == "none" or not settings.weight:
-            return {}
         loss = REGULARISERS[settings.regulariser](part.logits_NC, context_NC, part.y_N)
         return {settings.regulariser: settings.weight * loss}

@@ -70,6 +70,11 @@ class Method:
         """Whether a step needs anchors at all."""
         return self.learns_from_anchors
 
+    @property
+    def complements(self) -> bool:
+        """Whether `complement` gives any term."""
+        return False
+
     def pseudo_labels(self, model: MultimodalModel, modality: str, samples: Samples, anchors: Samples, agreed: Agreed) -> Samples:
         """Samples without a label that the node learns from in this round, with the labels it gives them; none here."""
         return samples.take([])

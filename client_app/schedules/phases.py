@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from client_app.instances import ABSENT, instances_named
+from client_app.instances import instances_named, summed_logits
 from client_app.measure import classify_all
 from client_app.model import trainable_parameters
 from client_app.schedules.descent import Descent
@@ -39,13 +39,13 @@ def train_in_phases(task: Task) -> dict[str, float]:
         all_have_begun = task.round_ > 1 or pass_ > 0
         for position, modality in enumerate(chain):
             others = [m for m in chain if m != modality] if settings.context == "others" and all_have_begun else chain[:position]
-            context_NC = context(task, modality, others)
+            context_NC = context(task, modality, others) if others and task.method.complements else None
             row_of = {name: row for row, name in enumerate(task.samples[modality].ids)}
             task.model.train_only(modality)
             for _ in range(window(task.config.local_steps, settings.passes, pass_)):
                 views = draw_views(task.model, modality, batches[modality], augment=task.config.augment, device=task.device)
                 terms = task.method.terms(views, task.agreed)
-                if others and views.labelled is not None:
+                if context_NC is not None and views.labelled is not None:
                     rows = [row_of[name] for name in views.labelled.ids]
                     terms |= task.method.complement(views.labelled, context_NC[rows])
                 descents[modality].step(terms.items())
@@ -60,14 +60,9 @@ def window(steps: int, passes: int, pass_: int) -> int:
 def context(task: Task, modality: str, others: Sequence[str]) -> Tensor:
     """F [N, C]: logits of `others`, summed, for each sample of `modality`; zero where they have no sample of the instance."""
     own = task.samples[modality]
-    context_NC = torch.zeros(len(own), task.model.classes, device=task.device)
     rows = instances_named({m: task.samples[m] for m in (modality, *others)}, own.ids).rows
-    for other in others:
-        paired_N = torch.nonzero(rows[other] != ABSENT).flatten()
-        if len(paired_N):
-            logits_NC = classify_all(task.model, other, task.samples[other].take(rows[other][paired_N]), task.device)
-            context_NC.index_add_(0, paired_N.to(task.device), logits_NC)
-    return context_NC
+    parts = ((classify_all(task.model, other, task.samples[other], task.device), rows[other]) for other in others)
+    return summed_logits(parts, len(own), task.model.classes).to(task.device)
 
 
 def _order(task: Task) -> list[str]:

@@ -166,11 +166,12 @@ def test_the_fused_prediction_sums_the_logits_that_there_are(tmp_path: Path) -> 
     task, samples = task_of(tmp_path, CHAIN), paired()
     both = sum(classify_all(task.model, m, s, CPU) for m, s in samples.items())
     right = int((both.argmax(1) == samples["image"].y).sum())  # type: ignore[union-attr]
-    found = evaluate_fused(task.model, "unseen", samples, samples["image"].ids, CPU)
+    logits = {m: classify_all(task.model, m, s, CPU) for m, s in samples.items()}
+    found = evaluate_fused("unseen", samples, logits, samples["image"].ids)
     assert (found.modality, found.correct, found.examples) == ("fused", right, 12)
     alone = {"image": samples["image"], "pen": samples["pen"].take([])}
     right = int((classify_all(task.model, "image", samples["image"], CPU).argmax(1) == samples["image"].y).sum())
-    assert evaluate_fused(task.model, "unseen", alone, samples["image"].ids, CPU).correct == right
+    assert evaluate_fused("unseen", alone, {"image": logits["image"]}, samples["image"].ids).correct == right
 
 
 @pytest.mark.parametrize("values", CODINGS)
