@@ -18,18 +18,16 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from rich.console import Console
 from safetensors import SafetensorError, safe_open
 
+from benchmarks.demo_nodes import NODES, deal, node_configs
 from benchmarks.federation import PARTS, LocalFederation, wait_until
-from concord.commands.inspect import deal_data, write_anchors
 from concord.config import RunConfig, parse_config
 from concord.deployment import follow
 from concord.flower import repository
 from concord.run_folder import RunFolder
 from server_app.checkpoint import FILE
 
-NODES = ("image-forms-a", "word-west-europe", "tone-north")
 RECOVERED = 2  # rounds from a kill to the next pause
 ROUNDS_A_KILL = RECOVERED + 2  # the pause is a round at most, and that round may be a short one
 FIRST_PAUSE = 10.0  # seconds at most from the start to the first kill, when no round has been timed
@@ -48,11 +46,11 @@ def main() -> None:
 
 def soak(home: Path, kills: int, draw: random.Random) -> int:
     """One run under fire; the exit status."""
-    config = _deal(home, rounds_for(kills))
+    config = _config(home, rounds_for(kills))
     folder = RunFolder(config.run_folder)
     done: Counter[str] = Counter()
     damaged: list[str] = []
-    with LocalFederation(home / "federation", {name: {"data": str(home / name)} for name in NODES}) as federation:
+    with LocalFederation(home / "federation", node_configs(home)) as federation:
         striker = threading.Thread(target=_strike, args=(federation, folder, kills, draw, done, damaged), daemon=True)
         striker.start()
         follow(federation.superlink, repository(), config, attempts=kills + 1)
@@ -80,22 +78,9 @@ def longest_pause(seconds: Sequence[float]) -> float:
     return min(sorted(seconds)[len(seconds) // 4], FIRST_PAUSE) if seconds else FIRST_PAUSE
 
 
-def _deal(home: Path, rounds: int) -> RunConfig:
-    quiet = Console(quiet=True)
-    deal_data(home, "demo", "labelled", None, 0, NODES, quiet)
-    write_anchors(home / "anchors", "demo", None, 0, quiet)
-    return parse_config(
-        {
-            "anchors": str(home / "anchors"),
-            "run-folder": str(home / "run"),
-            "resume": True,
-            "rounds": rounds,
-            "min-nodes": len(NODES),
-            "round-timeout": 400.0,
-            "local-steps": 4,
-            "device": "cpu",
-        }
-    )
+def _config(home: Path, rounds: int) -> RunConfig:
+    run = {"run-folder": str(home / "run"), "resume": True, "rounds": rounds, "round-timeout": 400.0, "local-steps": 4}
+    return parse_config({**deal(home), **run})
 
 
 def _strike(

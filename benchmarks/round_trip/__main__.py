@@ -17,8 +17,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.demo_nodes import NODES
 from benchmarks.federation import LocalFederation
-from benchmarks.round_trip.own_rounds import NODES, Rounds, measure
+from benchmarks.round_trip.own_rounds import Rounds, measure
 from concord.config import Scalar
 from concord.deployment import SuperLink, wait_for_end
 from concord.flower import COMPLETED

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from rich.console import Console
-
+from benchmarks.demo_nodes import deal, node_configs
 from benchmarks.federation import LocalFederation
-from concord.commands.inspect import deal_data, write_anchors
-from concord.config import parse_config
+from concord.config import Scalar, parse_config
 from concord.deployment import follow
 from concord.flower import repository
 from concord.run_folder import RunFolder
-
-NODES = ("image-forms-a", "word-west-europe", "tone-north")
 
 
 @dataclass(frozen=True)
@@ -36,21 +33,18 @@ class Rounds:
 
 def measure(home: Path, rounds: int, local_steps: tuple[int, ...]) -> list[Rounds]:
     """One run for each number of local steps, on three nodes of suite ``demo``, without the first round, which sends most."""
-    quiet = Console(quiet=True)
-    deal_data(home, "demo", "labelled", None, 0, NODES, quiet)
-    write_anchors(home / "anchors", "demo", None, 0, quiet)
-    with LocalFederation(home / "federation", {name: {"data": str(home / name)} for name in NODES}) as federation:
-        return [_run(federation, home, rounds, steps) for steps in local_steps]
+    settings = {**deal(home), "rounds": rounds}
+    with LocalFederation(home / "federation", node_configs(home)) as federation:
+        return [_run(federation, RunFolder(home / f"run-{steps}"), {**settings, "local-steps": steps}) for steps in local_steps]
 
 
-def _run(federation: LocalFederation, home: Path, rounds: int, local_steps: int) -> Rounds:
-    folder = RunFolder(home / f"run-{local_steps}")
-    settings = {"run-folder": str(folder.path), "anchors": str(home / "anchors"), "min-nodes": len(NODES), "device": "cpu"}
-    follow(federation.superlink, repository(), parse_config({**settings, "rounds": rounds, "local-steps": local_steps}))
-    lines = [line for line in folder.read_metrics() if 1 < line.get("round", 0) <= rounds]
+def _run(federation: LocalFederation, folder: RunFolder, settings: Mapping[str, Scalar]) -> Rounds:
+    config = parse_config({**settings, "run-folder": str(folder.path)})
+    follow(federation.superlink, repository(), config)
+    lines = [line for line in folder.read_metrics() if 1 < line.get("round", 0) <= config.rounds]
     slowest: dict[int, float] = defaultdict(float)
     for line in lines:
         if line["scope"] == "node":
             slowest[line["round"]] = max(slowest[line["round"]], line["seconds"])
     whole = [line["seconds"] for line in lines if line["scope"] == "round"]
-    return Rounds(local_steps, median(whole), median(slowest.values()))
+    return Rounds(config.local_steps, median(whole), median(slowest.values()))
