@@ -97,15 +97,15 @@ class Run:
         if goes_on:
             self._wait_for_connected(self.config.min_nodes, min(RETURN_SECONDS, self.config.round_timeout))
         self._wait_for_connected(needed, self.config.round_timeout)
-        self.strategy.take_census(self.grid)
-        refused = self.strategy.refused.values()
+        self.strategy.admit(self.grid)
+        members, refused = self.strategy.admission.members, self.strategy.admission.refused.values()
         told = self.folder.read_metrics()  # by a run that is resumed
         self._append([line for line in rejection_lines(refused, 0) if line not in told])
-        if len(self.strategy.census) < needed:
+        if len(members) < needed:
             why = "; ".join(f"{r.node} refused ({r.reason}): {r.detail}" for r in refused) or "no node was refused"
             raise ConcordError(
                 "C401",
-                f"{len(self.strategy.census)} nodes can take part, {key} is {needed}. {why}",
+                f"{len(members)} nodes can take part, {key} is {needed}. {why}",
                 f"mend the nodes that were refused, start more, or lower {key}",
             )
 
@@ -120,14 +120,14 @@ class Run:
         A round without nodes is over at once, so all rounds that are left would pass in a moment of absence.
         """
         deadline = time.monotonic() + self.config.round_timeout
-        while len(self.strategy.present(self.grid)) < self.enough and time.monotonic() < deadline:
-            self.strategy.take_census(self.grid)
+        while len(self.strategy.admission.present(self.grid)) < self.enough and time.monotonic() < deadline:
+            self.strategy.admit(self.grid)
             time.sleep(NODE_POLL)
 
     def train_round(self, round_: int) -> None:
         """One round: ask, collect, check, average, write down, checkpoint."""
         started = time.monotonic()
-        before = set(self.strategy.refused)
+        before = set(self.strategy.admission.refused)
         self.wait_for_enough()
         messages = self.strategy.configure_train(round_, ArrayRecord(), ConfigRecord(), self.grid)
         self._tell_late(before, round_)
@@ -143,7 +143,7 @@ class Run:
         """The evaluate-only phase, and the final figures; ConcordError C407 where no reply counts, so that there are none."""
         started = time.monotonic()
         last = self.config.rounds + 1
-        before = set(self.strategy.refused)
+        before = set(self.strategy.admission.refused)
         self.wait_for_enough()
         self._tell_late(before, last)
         messages = self.strategy.configure_final(last, self.grid)
@@ -152,14 +152,15 @@ class Run:
         if not outcome.accepted:
             raise _unanswered(outcome)
         reports = [accepted.report for accepted in outcome.accepted]
-        return final_result(self.config, self.anchors, self.strategy.census.values(), self.folder.read_metrics(), reports)
+        members = self.strategy.admission.members.values()
+        return final_result(self.config, self.anchors, members, self.folder.read_metrics(), reports)
 
     def _direction_gap(self, outcome: Outcome) -> float | None:
         scale = self.config.adapter.alpha / self.config.adapter.rank
         return mean_direction_gap(self.layers, outcome.accepted, outcome.shares, scale)
 
     def _tell_late(self, before: set[int], round_: int) -> None:
-        late = [r for node_id, r in self.strategy.refused.items() if node_id not in before]
+        late = [r for node_id, r in self.strategy.admission.refused.items() if node_id not in before]
         self._append(rejection_lines(late, round_))
 
     def _append(self, lines: list[dict[str, Any]]) -> None:

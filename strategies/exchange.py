@@ -33,53 +33,102 @@ class _Asked:
     tries: int = 1
     again: Message | None = None
 
+    @property
+    def node_id(self) -> int:
+        return int(self.message.metadata.dst_node_id)
 
-def exchange(grid: Grid, messages: Sequence[Message], timeout: float) -> dict[int, Message]:
-    """Replies by the node id that was asked; a node that stays silent until `timeout` (seconds) is missing."""
-    deadline = time.monotonic() + timeout
-    asked = [_Asked(message) for message in messages]
-    pending = dict(zip(grid.push_messages(messages), asked, strict=True))
-    waiting: list[_Asked] = []
-    replies: dict[int, Message] = {}
-    pause = FIRST_POLL
-    while True:
-        arrived = list(grid.pull_messages(list(pending))) if pending else []
+
+class Exchange:
+    """Messages that were sent and what has come back of them.
+
+    Args:
+        grid: where the nodes are.
+        messages: one a node at most.
+        timeout: seconds until nobody is waited for any more.
+    """
+
+    def __init__(self, grid: Grid, messages: Sequence[Message], timeout: float) -> None:
+        self._grid = grid
+        self._deadline = time.monotonic() + timeout
+        asked = [_Asked(message) for message in messages]
+        self._pending = dict(zip(grid.push_messages(messages), asked, strict=True))
+        self._cut: list[_Asked] = []
+        self._replies: dict[int, Message] = {}
+
+    @property
+    def remaining(self) -> float:
+        """Seconds until the deadline."""
+        return self._deadline - time.monotonic()
+
+    @property
+    def waits_for(self) -> set[int]:
+        """Ids of the nodes that may still answer."""
+        return {one.node_id for one in (*self._pending.values(), *self._cut)} if self.remaining > 0 else set()
+
+    def wait(self, seconds: float) -> None:
+        """Collects for so many seconds, or until there is nobody left to wait for."""
+        until = time.monotonic() + min(seconds, self.remaining)
+        pause = FIRST_POLL
+        while True:
+            arrived = self._collect()
+            left = until - time.monotonic()
+            if left <= 0 or not self.waits_for:
+                return
+            pause = FIRST_POLL if arrived else min(LONGEST_POLL, pause * 1.5)
+            time.sleep(min(pause, left))
+
+    def take(self) -> dict[int, Message | None]:
+        """What has come since the last look, by the node id that was asked.
+
+        After the deadline: the error of a node that was cut off and did not come back, None for one that was silent.
+        """
+        self._collect()
+        taken: dict[int, Message | None] = dict(self._replies)
+        self._replies = {}
+        if self.remaining <= 0:
+            taken |= {one.node_id: one.again for one in (*self._pending.values(), *self._cut)}
+            self._pending, self._cut = {}, []
+        return taken
+
+    def _collect(self) -> int:
+        """Takes what has come and asks again who was cut off; the number of messages that came."""
+        arrived = list(self._grid.pull_messages(list(self._pending))) if self._pending else []
         for reply in arrived:
             # An error reply that the SuperLink makes itself does not come from the node's id.
-            one = pending.pop(reply.metadata.reply_to_message_id, None)
+            one = self._pending.pop(reply.metadata.reply_to_message_id, None)
             if one is None:
                 continue
             if reply.has_error() and reply.error.code in INTERRUPTED and one.tries < MOST_TRIES:
                 one.again = reply
-                waiting.append(one)
+                self._cut.append(one)
             else:
-                replies[one.message.metadata.dst_node_id] = reply
-        remaining = deadline - time.monotonic()
-        if remaining <= 0:
-            return replies | {one.message.metadata.dst_node_id: one.again for one in waiting if one.again is not None}
-        if waiting:
-            pending |= _ask_again(grid, waiting, remaining)
-        if not pending and not waiting:
-            return replies
-        pause = FIRST_POLL if arrived else min(LONGEST_POLL, pause * 1.5)
-        time.sleep(min(pause, remaining))
+                self._replies[one.node_id] = reply
+        if self._cut and self.remaining > 0:
+            self._ask_again()
+        return len(arrived)
+
+    def _ask_again(self) -> None:
+        there = set(self._grid.get_node_ids())
+        ready = [one for one in self._cut if one.node_id in there]
+        for one in ready:
+            about = one.message.metadata
+            error = one.again.error if one.again is not None else None
+            log(WARNING, "asking node %d again: %s", one.node_id, error.reason if error else "")
+            one.message = Message(
+                one.message.content,
+                dst_node_id=one.node_id,
+                message_type=about.message_type,
+                ttl=self.remaining,
+                group_id=about.group_id,
+            )
+            one.tries += 1
+            self._cut.remove(one)
+        if ready:
+            self._pending |= zip(self._grid.push_messages([one.message for one in ready]), ready, strict=True)
 
 
-def _ask_again(grid: Grid, waiting: list[_Asked], remaining: float) -> dict[str, _Asked]:
-    """Sends what waits for nodes that are there, and takes it out of `waiting`; by the ids of the new messages."""
-    there = set(grid.get_node_ids())
-    ready = [one for one in waiting if one.message.metadata.dst_node_id in there]
-    for one in ready:
-        about = one.message.metadata
-        error = one.again.error if one.again is not None else None
-        log(WARNING, "asking node %d again: %s", about.dst_node_id, error.reason if error else "")
-        one.message = Message(
-            one.message.content,
-            dst_node_id=about.dst_node_id,
-            message_type=about.message_type,
-            ttl=remaining,
-            group_id=about.group_id,
-        )
-        one.tries += 1
-        waiting.remove(one)
-    return dict(zip(grid.push_messages([one.message for one in ready]), ready, strict=True)) if ready else {}
+def exchange(grid: Grid, messages: Sequence[Message], timeout: float) -> dict[int, Message]:
+    """Replies by the node id that was asked; a node that stays silent until `timeout` (seconds) is missing."""
+    sent = Exchange(grid, messages, timeout)
+    sent.wait(timeout)
+    return {node_id: reply for node_id, reply in sent.take().items() if reply is not None}

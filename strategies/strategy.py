@@ -18,20 +18,16 @@ from torch import Tensor
 from concord.anchors import AnchorSet
 from concord.config import RunConfig
 from concord.wire.groups import manifest_of, pack, shapes_of
-from concord.wire.messages import SCHEMA_VERSION, WireError
-from concord.wire.records import BASE, message_from_record, record_bytes, to_record
+from concord.wire.messages import SCHEMA_VERSION
+from concord.wire.records import BASE, record_bytes, to_record
 from concord.wire.v1 import federation_pb2 as pb
+from strategies.admission import Admission
 from strategies.consensus import Consensus
-from strategies.exchange import exchange
 from strategies.plan import Plan
 from strategies.rank import at_rank
 from strategies.rules import Rule, Update
 from strategies.state import GlobalState, Outcome
-from strategies.validation import Accepted, Expectation, Reason, Rejected, Rejection, check_census, read_reply
-
-LATE_CENSUS_SECONDS = 60.0  # a node that comes late may answer for so long while the others wait
-LONGEST_BACK_OFF = 8  # rounds
-MAY_PASS = (Reason.NO_REPLY, Reason.NODE_ERROR, Reason.UNDECODABLE)  # reasons that another try may remove
+from strategies.validation import Accepted, Expectation, Reason, Rejected, Rejection, read_reply
 
 
 class ConcordStrategy(Strategy):
@@ -60,12 +56,9 @@ class ConcordStrategy(Strategy):
     ) -> None:
         self.config, self.anchors, self.state, self.width = config, anchors, state, width
         self.plan, self.rule, self.consensus = plan, rule, consensus
-        self.census: dict[int, pb.Census] = {}
-        self.refused: dict[int, Rejection] = {}
+        self.admission = Admission(anchors, config.round_timeout)
         self.outcome: Outcome | None = None
         self._with_base: set[int] = set()
-        self._failures: dict[int, int] = {}  # of the census, in a row
-        self._ask_after: dict[int, int] = {}  # the round that must be finished before a node is asked again
         self._expected: dict[int, Expectation] = {}
         self._bytes_down: dict[int, int] = {}
         self._asked: list[Message] = []
@@ -75,57 +68,16 @@ class ConcordStrategy(Strategy):
         """Whether nodes are asked for their predictive variance."""
         return self.consensus.needs_variance or (self.rule is not None and self.rule.needs_variance)
 
-    def take_census(self, grid: Grid) -> None:
-        """Asks nodes that are new for what they have; those that cannot take part are refused with a reason.
-
-        Nodes that take part already do not wait long for a new one that hangs, nor every round for one that is broken: after
-        its n-th failure it is asked again when 2^(n-1) more rounds are done, `LONGEST_BACK_OFF` at most.
-        """
-        present = set(grid.get_node_ids())
-        new = [i for i in grid.get_node_ids() if i not in self.census and self._is_to_be_asked(i)]
-        if not new:
-            return
-        timeout = min(LATE_CENSUS_SECONDS, self.config.round_timeout) if self.census else self.config.round_timeout
-        messages = [
-            Message(RecordDict(), dst_node_id=node_id, message_type=f"{MessageType.QUERY}.census", ttl=timeout) for node_id in new
-        ]
-        replies = exchange(grid, messages, timeout)
-        for node_id in new:  # not in the order of arrival, which is no order
-            try:
-                census = _read_census(replies.get(node_id))
-                check_census(census, self.anchors, self.state.encoders, [c for i, c in self.census.items() if i in present])
-            except Rejected as rejected:
-                name = _name_of(replies.get(node_id)) or f"node {node_id}"
-                self.refused[node_id] = Rejection(name, rejected.reason, rejected.detail)
-                self._back_off(node_id)
-                log(WARNING, "refused %s: %s: %s", name, rejected.reason, rejected.detail)
-            else:  # a node that came back under another id takes the place of the one that is gone
-                for table in (self.refused, self._failures, self._ask_after):
-                    table.pop(node_id, None)
-                self.census = {i: c for i, c in self.census.items() if c.node != census.node} | {node_id: census}
-                if census.base_digest == self.state.base_digest:
-                    self._with_base.add(node_id)
-        self.census = dict(sorted(self.census.items(), key=lambda item: item[1].node))
-
-    def _is_to_be_asked(self, node_id: int) -> bool:
-        """Whether to ask (again): not when what the node said does not fit, and after a failed answer not at once."""
-        if node_id not in self.refused:
-            return True
-        return self.refused[node_id].reason in MAY_PASS and self.state.round_ >= self._ask_after[node_id]
-
-    def _back_off(self, node_id: int) -> None:
-        self._failures[node_id] = self._failures.get(node_id, 0) + 1
-        self._ask_after[node_id] = self.state.round_ + min(LONGEST_BACK_OFF, 2 ** (self._failures[node_id] - 1))
-
-    def present(self, grid: Grid) -> list[int]:
-        """Ids of the nodes that take part and are there now, by name."""
-        there = set(grid.get_node_ids())
-        return [node_id for node_id in self.census if node_id in there]
+    def admit(self, grid: Grid) -> None:
+        """Takes the census of nodes that are new; see `Admission`."""
+        for node_id in self.admission.update(grid, self.state.round_, self.state.encoders):
+            if self.admission.members[node_id].base_digest == self.state.base_digest:
+                self._with_base.add(node_id)
 
     def configure_train(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> list[Message]:
         """Messages of a training round. The model is the strategy's own state; `arrays` and `config` are not read."""
-        self.take_census(grid)
-        return self._instruct(server_round, pb.PHASE_TRAIN, self.present(grid))
+        self.admit(grid)
+        return self._instruct(server_round, pb.PHASE_TRAIN, self.admission.present(grid))
 
     def configure_evaluate(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> list[Message]:
         """No messages: a training round evaluates what comes in. See `configure_final`."""
@@ -133,7 +85,7 @@ class ConcordStrategy(Strategy):
 
     def configure_final(self, server_round: int, grid: Grid) -> list[Message]:
         """Messages of the evaluate-only phase that ends a run."""
-        return self._instruct(server_round, pb.PHASE_EVALUATE, self.present(grid))
+        return self._instruct(server_round, pb.PHASE_EVALUATE, self.admission.present(grid))
 
     def aggregate_train(self, server_round: int, replies: Iterable[Message]) -> tuple[ArrayRecord | None, MetricRecord | None]:
         """Averages replies as Flower hands them over; see `aggregate`.
@@ -207,7 +159,7 @@ class ConcordStrategy(Strategy):
         action = f"{MessageType.TRAIN}.round" if phase == pb.PHASE_TRAIN else f"{MessageType.EVALUATE}.final"
         messages = []
         for node_id in node_ids:
-            census = self.census[node_id]
+            census = self.admission.members[node_id]
             record, sent = self._request(round_, phase, census, with_base=node_id not in self._with_base)
             self._bytes_down[node_id] = record_bytes(record)
             self._expected[node_id] = Expectation(
@@ -286,21 +238,3 @@ def _update_of(accepted: Accepted, group: str) -> Update:
     return Update(
         accepted.census.node, accepted.groups.get(group, {}), claim.examples, claim.variance, accepted.sparse.get(group)
     )
-
-
-def _read_census(reply: Message | None) -> pb.Census:
-    if reply is None:
-        raise Rejected(Reason.NO_REPLY, "no answer to the census")
-    if reply.has_error():
-        raise Rejected(Reason.NODE_ERROR, f"code {reply.error.code}: {reply.error.reason}")
-    try:
-        return message_from_record(pb.Census, reply.content)
-    except WireError as error:
-        raise Rejected(Reason.UNDECODABLE, error.message) from error
-
-
-def _name_of(reply: Message | None) -> str:
-    try:
-        return _read_census(reply).node
-    except Rejected:
-        return ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import pytest
@@ -31,7 +31,7 @@ from concord.wire.records import MESSAGE, PROTOBUF
 from concord.wire.v1 import federation_pb2 as pb
 from server_app.in_process import Intercept, pass_on
 from server_app.run import Run, open_run
-from strategies import strategy
+from strategies import admission
 
 ODD, NAME = 2, ONE_EACH[1]
 
@@ -222,7 +222,7 @@ def test_a_node_that_returns_under_another_id_takes_its_place_again(tmp_path: Pa
     run.train_round(2)
     assert lines(tmp_path, "rejection") == []
     assert {line["node"] for line in lines(tmp_path, "node") if line["round"] == 2} == set(ONE_EACH)
-    assert sorted(census.node for census in run.strategy.census.values()) == sorted(ONE_EACH)
+    assert sorted(census.node for census in run.strategy.admission.members.values()) == sorted(ONE_EACH)
 
 
 def test_min_nodes_waits_for_nodes_that_connect_while_it_waits(tmp_path: Path) -> None:
@@ -236,7 +236,7 @@ def test_min_nodes_waits_for_nodes_that_connect_while_it_waits(tmp_path: Path) -
     config = tiny_config(tmp_path, {"min-nodes": 3})
     run = open_run(config, Slow(config, ONE_EACH))
     run.wait_for_nodes()
-    assert len(run.strategy.census) == 3
+    assert len(run.strategy.admission.members) == 3
     assert "rounds" in TINY
 
 
@@ -312,21 +312,64 @@ def asked_in(rounds: int, folder: Path, answer: Callable[[Message, Message], Mes
     return asked
 
 
-def test_a_node_that_fails_the_census_is_asked_again_in_ever_longer_steps(tmp_path: Path) -> None:
-    assert asked_in(12, tmp_path / "fails", lambda message, reply: Message(Error(1, "broken"), reply_to=message)) == [0, 1, 3, 7]
-    answers = iter([None, None])
-    assert asked_in(6, tmp_path / "recovers", lambda message, reply: next(answers, reply)) == [0, 1, 3]
+def test_a_node_that_was_refused_is_asked_once_a_round_until_it_is_mended(tmp_path: Path) -> None:
+    assert asked_in(4, tmp_path / "fails", lambda message, reply: Message(Error(1, "broken"), reply_to=message)) == [0, 1, 2, 3]
+    assert [(line["round"], line["reason"]) for line in lines(tmp_path / "fails", "rejection")] == [(0, "node-error")]
+    answers = iter([None])
+    assert asked_in(4, tmp_path / "recovers", lambda message, reply: next(answers, reply)) == [0, 1]
+    versions = iter([other_version, other_version])
+    assert asked_in(
+        4, tmp_path / "installed", lambda message, reply: edited_census(reply, next(versions, lambda census: None))
+    ) == [0, 1, 2]
+    assert [line["replies"] for line in lines(tmp_path / "installed", "round")] == [1, 1, 2, 2, 2]
 
 
-def test_the_others_do_not_wait_a_whole_round_for_a_new_node_that_is_silent(
+def test_a_name_is_free_again_when_the_node_that_had_it_is_gone(tmp_path: Path) -> None:
+    run, grid = coming_and_going(tmp_path, (*ONE_EACH, NAME), [1, 2, 3, 4])
+    run.train_round(1)
+    grid.present = [1, 3, 4]
+    run.train_round(2)
+    assert [line["replies"] for line in lines(tmp_path, "round")] == [3, 3]
+    assert set(run.strategy.admission.members) == {1, 3, 4}
+
+
+class SlowToAnswer(ComingAndGoing):
+    """Keeps back what node `ODD` says of itself until it is told to let it go."""
+
+    let_go = False
+
+    def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
+        replies = super().pull_messages(message_ids)
+        kept = [] if self.let_go else [r for r in replies if r.metadata.src_node_id == ODD and r.metadata.message_type == CENSUS]
+        self._replies |= {reply.metadata.reply_to_message_id: reply for reply in kept}
+        return [reply for reply in replies if reply not in kept]
+
+
+def test_the_others_do_not_wait_for_a_new_node_and_it_joins_when_it_has_answered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(strategy, "LATE_CENSUS_SECONDS", 0.2)
-    run, grid = coming_and_going(tmp_path, ONE_EACH, [1, 3], census_from(ODD, lambda reply: None))
+    monkeypatch.setattr(admission, "NEW_NODE_SECONDS", 0.2)
+    config = tiny_config(tmp_path, {"rounds": 5})
+    grid = SlowToAnswer(config, ONE_EACH)
+    grid.present = [1, 3]
+    run = open_run(config, grid)
+    run.wait_for_nodes()
     grid.present = [1, 2, 3]
     started = time.monotonic()
     run.train_round(1)
+    run.train_round(2)
     assert time.monotonic() - started < 60, "round-timeout is 600"
+    grid.let_go = True
+    run.train_round(3)
+    assert [line["replies"] for line in lines(tmp_path, "round")] == [2, 2, 3]
+    assert lines(tmp_path, "rejection") == []
+
+
+def test_a_new_node_that_stays_silent_is_refused_when_its_time_is_over(tmp_path: Path) -> None:
+    run, grid = coming_and_going(tmp_path, ONE_EACH, [1, 3], census_from(ODD, lambda reply: None), {"round-timeout": 0.2})
+    grid.present = [1, 2, 3]
+    run.train_round(1)
+    assert [(line["round"], line["node"], line["reason"]) for line in lines(tmp_path, "rejection")] == [(1, "node 2", "no-reply")]
     assert lines(tmp_path, "round")[0]["replies"] == 2
 
 
@@ -340,4 +383,4 @@ def test_a_run_that_goes_on_waits_a_while_for_those_it_began_with(tmp_path: Path
     back.start()
     run.wait_for_nodes()
     back.join()
-    assert len(run.strategy.census) == 3
+    assert len(run.strategy.admission.members) == 3

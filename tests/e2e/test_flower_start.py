@@ -44,4 +44,4 @@ def test_flowers_own_loop_goes_on_without_a_node_that_fails(how: str, tmp_path: 
     run = open_tiny(tmp_path, intercept=fail)
     result = run.strategy.start(run.grid, run.strategy.arrays(), num_rounds=2)
     assert {r: m["replies"] for r, m in result.train_metrics_clientapp.items()} == {1: 2, 2: 3}
-    assert {c.node for c in run.strategy.census.values()} == set(ONE_EACH)
+    assert {c.node for c in run.strategy.admission.members.values()} == set(ONE_EACH)

@@ -10,7 +10,7 @@ from flwr.app import Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
 
 from server_app.in_process import InProcessGrid
-from strategies.exchange import exchange
+from strategies.exchange import Exchange, exchange
 
 app = ClientApp()
 
@@ -134,3 +134,26 @@ def test_a_handler_that_raises_gives_an_error_reply() -> None:
     grid = InProcessGrid(app, {}, 1)
     (reply,) = exchange(grid, [Message(RecordDict(), dst_node_id=1, message_type="query.unknown")], timeout=5).values()
     assert reply.has_error()
+
+
+def test_an_open_exchange_hands_over_each_answer_once_and_silence_after_the_deadline() -> None:
+    sent = Exchange(
+        InProcessGrid(app, {}, 3, lambda node_id, message, reply: None if node_id == 2 else reply), ask([1, 2, 3]), 0.3
+    )
+    assert set(sent.take()) == {1, 3}
+    assert sent.take() == {}
+    assert sent.waits_for == {2}
+    sent.wait(600)
+    assert sent.waits_for == set()
+    assert sent.take() == {2: None}
+    assert sent.take() == {}
+
+
+def test_an_open_exchange_asks_again_who_was_cut_off_at_the_next_look() -> None:
+    sent = Exchange(failing(8, 2), ask([1, 2, 3]), 600)
+    assert set(sent.take()) == {1, 3}
+    assert sent.waits_for == {2}
+    assert sent.take() == {}
+    (reply,) = sent.take().values()
+    assert reply is not None
+    assert not reply.has_error()
