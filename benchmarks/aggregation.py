@@ -43,7 +43,8 @@ from concord.functional.sparse import SparseUpdate, top_k
 from concord.wire.messages import SCHEMA_VERSION, decode, encode
 from concord.wire.sparse import sparse_from_wire, sparse_to_wire
 from concord.wire.v1 import federation_pb2 as pb
-from strategies.rules import SparseSign, Update
+from strategies.rules import SparseSign
+from strategies.updates import Update
 
 Floats = NDArray[np.float32]
 

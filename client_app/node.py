@@ -33,7 +33,7 @@ from concord.errors import ConcordError
 from concord.functional.gram import gram
 from concord.samples import NO_LABEL, Samples
 from concord.seeding import seeded
-from concord.wire.groups import Group, manifest_of, pack, shapes_from_manifest, shapes_of, unpack
+from concord.wire.groups import Group, manifest_of, modality_of, pack, shapes_from_manifest, shapes_of, unpack
 from concord.wire.messages import (
     SCHEMA_VERSION,
     gram_from_wire,
@@ -258,7 +258,7 @@ class Node:
 
     def _examples(self, group: str) -> int:
         """Training samples behind a group: those of its modality, or all."""
-        _, _, modality = group.partition(".")
+        modality = modality_of(group)
         return sum(len(samples) for m, samples in self.data.train.items() if not modality or m == modality)
 
     def _describe_anchors(self, model: MultimodalModel, report: pb.Report) -> None:

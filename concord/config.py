@@ -105,6 +105,9 @@ class SscaConfig(Section):
     clusters: bool = Field(True, description="sparse-sign: average only the heaviest cluster of nodes whose signs agree")
     threshold: Annotated[float, Field(ge=-1, le=1)] = Field(0.0, description="least mean agreement of the signs within a cluster")
     elect: bool = Field(True, description="sparse-sign: each coordinate takes only the nodes that have the sign of the sum")
+    mean_over: Literal["winners", "all"] = Field(
+        "winners", description="sparse-sign: whose weights a coordinate is divided by, of those with its sign or of all"
+    )
     clip: Annotated[float, Field(gt=0)] = Field(3.0, description="largest norm of an update, in medians of the round")
     server_lr: Annotated[float, Field(gt=0)] = Field(1.0, description="step of the server along the averaged update")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Protocol
 
+from concord.wire.groups import modality_of
 from concord.wire.v1 import federation_pb2 as pb
 
 
@@ -21,7 +22,7 @@ class HeldGroups:
 
     def groups_for(self, census: pb.Census, groups: Collection[str]) -> list[str]:
         held = {holding.modality for holding in census.holdings}
-        return [name for name in groups if "." not in name or name.partition(".")[2] in held]
+        return [name for name in groups if not modality_of(name) or modality_of(name) in held]
 
 
 class NoGroups:

@@ -1,4 +1,4 @@
-"""How the updates of one group are averaged: mean, precision-weighted, exact low-rank, sparse signs.
+"""How updates are averaged: mean, precision-weighted, exact low-rank, sparse signs.
 
 A rule is a small object with one method over pure functions. Any method takes any rule that makes sense for what
 it exchanges; `check_rule` refuses the others with a reason before the run starts.
@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, NamedTuple, Protocol
 
 import torch
@@ -30,36 +31,18 @@ from concord.functional.signs import (
 )
 from concord.functional.sparse import SparseUpdate, norm_ratio
 from concord.wire.groups import pack, shapes_of, unpack
+from strategies.updates import Update
 
 MOST_MEDIANS = 3.0
 
 RuleName = Literal["mean", "precision", "low-rank", "sparse-sign"]
 
 
-@dataclass(frozen=True)
-class Update:
-    """What one node learnt of a group.
-
-    Attributes:
-        node: its name.
-        tensors: the group after local training, in the node's own rank; empty where it sent a sparse update.
-        examples: n_k, training samples behind it.
-        variance: sigma_k^2, predictive variance on the anchors (0 where it was not asked for).
-        sparse: what to add to the group, where that is what travels. In a run it does for all nodes or for none.
-    """
-
-    node: str
-    tensors: Mapping[str, Tensor]
-    examples: int
-    variance: float = 0.0
-    sparse: SparseUpdate | None = None
-
-
 class Average(NamedTuple):
-    """What a rule makes of the updates of a group.
+    """What a rule makes of updates.
 
     Attributes:
-        tensors: the new group.
+        tensors: the new ones.
         shares_K: share [K] that each update had in it.
         norm_ratio: norm of the step relative to that of the plain weighted mean, where the two differ.
     """
@@ -70,13 +53,21 @@ class Average(NamedTuple):
 
 
 class Rule(Protocol):
-    """Averages one group; `needs_variance` says whether it weighs by the nodes' predictive variance."""
+    """Averages a group, or all groups of a modality together.
+
+    Attributes:
+        needs_variance: whether it weighs by the nodes' predictive variance.
+        by_modality: whether it sees all groups of a modality as one; otherwise each group alone.
+    """
 
     @property
     def needs_variance(self) -> bool: ...
 
+    @property
+    def by_modality(self) -> bool: ...
+
     def average(self, current: Mapping[str, Tensor], updates: Sequence[Update]) -> Average:
-        """The new tensors of a group from the updates of those who sent one."""
+        """The new tensors from the updates of those who sent one."""
         ...
 
 
@@ -89,6 +80,7 @@ class Mean:
 
     cap: float
     needs_variance: bool = False
+    by_modality: bool = False
 
     def average(self, current: Mapping[str, Tensor], updates: Sequence[Update]) -> Average:
         shares_K = capped_shares(_examples(updates), self.cap)
@@ -101,6 +93,7 @@ class Precision:
 
     cap: float
     needs_variance: bool = True
+    by_modality: bool = False
 
     def average(self, current: Mapping[str, Tensor], updates: Sequence[Update]) -> Average:
         variance_K = torch.tensor([u.variance for u in updates], dtype=torch.float64)  # in float32 a hostile 1e300 is infinite
@@ -114,6 +107,7 @@ class LowRank:
 
     cap: float
     needs_variance: bool = False
+    by_modality: bool = False
 
     def average(self, current: Mapping[str, Tensor], updates: Sequence[Update]) -> Average:
         shares_K = capped_shares(_examples(updates), self.cap)
@@ -138,6 +132,7 @@ class SparseSign:
     cap: float
     settings: SscaConfig
     needs_variance: bool = False
+    by_modality: bool = True
 
     def average(self, current: Mapping[str, Tensor], updates: Sequence[Update]) -> Average:
         sparse = clip_to_median(_sparse(updates), self.settings.clip)
@@ -147,7 +142,7 @@ class SparseSign:
             member_K = self._cluster(sign_clusters(sign_agreement(sparse), self.settings.threshold), examples_K)
         shares_K = torch.zeros_like(examples_K)
         shares_K[member_K] = capped_shares(examples_K[member_K], self.cap)
-        mean = elected_mean if self.settings.elect else weighted_mean
+        mean = partial(elected_mean, over=self.settings.mean_over) if self.settings.elect else weighted_mean
         step = mean([u for u, is_member in zip(sparse, member_K.tolist(), strict=True) if is_member], shares_K[member_K])
         plain = weighted_mean(sparse, capped_shares(examples_K, self.cap))
         return Average(_moved(current, step, self.settings.server_lr), shares_K, norm_ratio(step, plain))

@@ -5,6 +5,7 @@ A round is one message a node: the node evaluates the model that came in, then t
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from logging import INFO, WARNING
 
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from concord.anchors import AnchorSet
 from concord.config import RunConfig
-from concord.wire.groups import manifest_of, pack, shapes_of
+from concord.wire.groups import manifest_of, modality_of, pack, shapes_of
 from concord.wire.messages import SCHEMA_VERSION
 from concord.wire.records import BASE, record_bytes, to_record
 from concord.wire.v1 import federation_pb2 as pb
@@ -25,8 +26,9 @@ from strategies.admission import Admission
 from strategies.consensus import Consensus
 from strategies.plan import Plan
 from strategies.rank import at_rank
-from strategies.rules import Rule, Update
+from strategies.rules import Rule
 from strategies.state import GlobalState, Outcome
+from strategies.updates import joined, parted, update_of
 from strategies.validation import Accepted, Expectation, Reason, Rejected, Rejection, read_reply
 
 
@@ -205,17 +207,29 @@ class ConcordStrategy(Strategy):
         self, accepted: Sequence[Accepted]
     ) -> tuple[dict[str, dict[str, Tensor]], dict[str, dict[str, float]], list[float]]:
         """The new groups, the share of each node in each of them, and the norm ratios that the rule tells."""
-        groups, shares, ratios = dict(self.state.groups), {}, []
-        for name, current in self.state.groups.items():
-            updates = [_update_of(a, name) for a in accepted if name in a.groups or name in a.sparse]
+        groups = dict(self.state.groups)
+        shares: dict[str, dict[str, float]] = {}
+        ratios: list[float] = []
+        for names in self._averaged_together():
+            current = {name: self.state.groups[name] for name in names}
+            updates = [update for a in accepted if (update := update_of(a, current)) is not None]
             if self.rule is None or not updates:
                 continue
             with torch.no_grad():
-                average = self.rule.average(current, updates)
-            groups[name] = average.tensors
-            shares[name] = {u.node: s for u, s in zip(updates, average.shares_K.tolist(), strict=True)}
+                average = self.rule.average(joined(current), updates)
+            groups |= parted(average.tensors)
+            share_of = {u.node: s for u, s in zip(updates, average.shares_K.tolist(), strict=True)}
+            shares |= {name: dict(share_of) for name in names}
             ratios += [] if average.norm_ratio is None else [average.norm_ratio]
         return groups, shares, ratios
+
+    def _averaged_together(self) -> Iterable[list[str]]:
+        """Names of the groups, those of a modality together where the rule wants it so."""
+        together: dict[str, list[str]] = defaultdict(list)
+        for name in self.state.groups:
+            modality = modality_of(name) if self.rule is not None and self.rule.by_modality else ""
+            together[modality or name].append(name)
+        return together.values()
 
     def _outcome(
         self,
@@ -231,10 +245,3 @@ class ConcordStrategy(Strategy):
         up = {names[i]: record_bytes(r.content) for i, r in replies.items() if i in names and r.has_content()}
         down = {names[i]: size for i, size in self._bytes_down.items()}
         return Outcome(tuple(names.values()), tuple(accepted), tuple(rejections), shares, kept_old_model, down, up, tuple(ratios))
-
-
-def _update_of(accepted: Accepted, group: str) -> Update:
-    claim = next(c for c in accepted.report.groups if c.manifest.group == group)
-    return Update(
-        accepted.census.node, accepted.groups.get(group, {}), claim.examples, claim.variance, accepted.sparse.get(group)
-    )

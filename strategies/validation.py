@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from importlib.metadata import version
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from concord.anchors import AnchorSet
 from concord.functional.sparse import SparseUpdate, l2_norm
 from concord.samples import FUSED
-from concord.wire.groups import Group, shapes_from_manifest, shapes_of, unpack
+from concord.wire.groups import Group, modality_of, shapes_from_manifest, shapes_of, unpack
 from concord.wire.messages import WireError, gram_from_wire, matrix_from_wire, prototypes_from_wire
 from concord.wire.records import arrays_from_record, message_from_record
 from concord.wire.sparse import sparse_from_wire
@@ -70,12 +70,23 @@ class Rejected(Exception):  # noqa: N818 - a verdict on a reply, not an error of
 
 @dataclass(frozen=True)
 class Accepted:
-    """A reply that counts: the report and every group in it, as tensors or as what to add to them."""
+    """A reply that counts: the report, and the groups in it that travelled whole.
+
+    Sparse updates stay as they came, in a tenth of the memory, until they are averaged: see `sparse_of`.
+    """
 
     census: pb.Census
     report: pb.Report
     groups: Mapping[str, dict[str, Tensor]]
-    sparse: Mapping[str, SparseUpdate] = field(default_factory=dict)
+
+    def claim_of(self, group: str) -> pb.GroupClaim | None:
+        """What the report says of a group, None where it has none."""
+        return next((claim for claim in self.report.groups if claim.manifest.group == group), None)
+
+
+def sparse_of(claim: pb.GroupClaim) -> SparseUpdate:
+    """The sparse update in a claim whose manifest is that of the group; WireError where it is none."""
+    return sparse_from_wire(claim.sparse, [math.prod(shape) for shape in shapes_from_manifest(claim.manifest).values()])
 
 
 @dataclass(frozen=True)
@@ -124,7 +135,6 @@ def read_reply(reply: Message, expected: Expectation) -> Accepted:
     if len(claims) != len(report.groups) or (set() if expected.sparse else claims.keys()) != arrays.keys():
         raise Rejected(Reason.UNDECODABLE, f"claims for {sorted(claims)} with arrays for {sorted(arrays)}")
     groups: dict[str, dict[str, Tensor]] = {}
-    sparse: dict[str, SparseUpdate] = {}
     for name, claim in claims.items():
         if name not in expected.sent:
             raise Rejected(Reason.UNKNOWN_GROUP, f"group {name!r} was not asked for; asked: {sorted(expected.sent)}")
@@ -135,16 +145,13 @@ def read_reply(reply: Message, expected: Expectation) -> Accepted:
             if shapes != known or (expected.sparse and list(shapes) != list(known)):
                 raise Rejected(Reason.WRONG_SHAPE, f"group {name!r}: the manifest names other tensors or shapes than were sent")
             if expected.sparse:
-                sparse[name] = sparse_from_wire(
-                    claim.sparse, [math.prod(shape) for shape in shapes_of(expected.sent[name]).values()]
-                )
-                _check_norm(name, l2_norm(sparse[name]), expected)
+                _check_norm(name, l2_norm(sparse_of(claim)), expected)
             else:
                 groups[name] = unpack(arrays[name], shapes)
                 _check_update(name, groups[name], expected)
         except WireError as error:
             raise Rejected(Reason.WRONG_SHAPE, f"group {name!r}: {error.message}") from error
-    return Accepted(expected.census, report, groups, sparse)
+    return Accepted(expected.census, report, groups)
 
 
 def check_identity(report: pb.Report, expected: Expectation) -> None:
@@ -263,7 +270,7 @@ def _check_embeddings(entry: pb.Embeddings, expected: Expectation) -> None:
 
 
 def _check_claim(claim: pb.GroupClaim, expected: Expectation) -> None:
-    _, _, modality = claim.manifest.group.partition(".")
+    modality = modality_of(claim.manifest.group)
     most = sum(h.examples for h in expected.census.holdings if not modality or h.modality == modality)
     if claim.examples > most:
         raise Rejected(

@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -38,6 +38,7 @@ DENSE_SHARE = 0.2
 _ROUNDING = 1e-9
 
 Floats = NDArray[np.float64]
+Electorate = Literal["winners", "all"]
 
 
 def sign_agreement(updates: Sequence[SparseUpdate]) -> Tensor:
@@ -117,16 +118,18 @@ def heaviest_cluster(label_K: Tensor, weight_K: Tensor) -> Tensor:
     return torch.tensor([label == heaviest for label in labels])
 
 
-def elected_mean(updates: Sequence[SparseUpdate], weight_K: Tensor) -> SparseUpdate:
+def elected_mean(updates: Sequence[SparseUpdate], weight_K: Tensor, over: Electorate = "winners") -> SparseUpdate:
     """The weighted mean of the values whose sign won the coordinate. Source: reconstructed; TIES without clusters.
 
-    gamma_c = sign(sum_k n_k delta_kc); the value is the mean over the nodes that voted with gamma_c, their weights
-    renormalised. A coordinate where no sign won (gamma_c = 0) is left out. One voter alone keeps its full value, which
-    makes the norm larger than that of `weighted_mean`: log `norm_ratio` of the two.
+    gamma_c = sign(sum_k n_k delta_kc); a coordinate where no sign won (gamma_c = 0) is left out. Over ``winners``, the
+    nodes that voted with gamma_c, one voter alone keeps its full value, which makes the norm larger than that of
+    `weighted_mean`: log `norm_ratio` of the two. Over ``all`` nodes, the others counting as zero (ours), a value is as
+    strong as the share of those who stand behind it.
 
     Args:
         updates: of the K nodes, all of one size.
         weight_K: weights n_k, shape [K], not negative, not all zero.
+        over: whose weights the sum is divided by.
 
     Returns:
         The mean, at the coordinates with a sign that won.
@@ -140,7 +143,8 @@ def elected_mean(updates: Sequence[SparseUpdate], weight_K: Tensor) -> SparseUpd
         voted_N, weight_N = weights[block.node_N] * block.value_N, weights[block.node_N]
         gamma_B = np.sign(_sums(block, voted_N))
         won_N = np.sign(block.value_N) * gamma_B[block.at_N] > 0
-        return _sums(block, voted_N * won_N) / _nonzero(_sums(block, weight_N * won_N))
+        total = weights.sum() if over == "all" else _nonzero(_sums(block, weight_N * won_N))
+        return _sums(block, voted_N * won_N) / total
 
     return _blockwise(updates, mean)
 

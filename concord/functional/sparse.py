@@ -73,6 +73,13 @@ def top_k(update_P: Tensor, sizes: Sequence[int], density: float) -> SparseUpdat
     return SparseUpdate(len(flat_P), torch.from_numpy(index_K), torch.from_numpy(flat_P[index_K]))
 
 
+def concatenated(updates: Sequence[SparseUpdate]) -> SparseUpdate:
+    """Updates of several groups as one of all their coordinates, in order."""
+    starts = list(accumulate((update.size for update in updates), initial=0))
+    index_K = torch.cat([update.index_K + start for update, start in zip(updates, starts, strict=False)])
+    return SparseUpdate(starts[-1], index_K, torch.cat([update.value_K for update in updates]))
+
+
 def l2_norm(update: SparseUpdate) -> float:
     """Euclidean norm of an update, in float64."""
     return float(update.value_K.double().norm())

@@ -21,6 +21,11 @@ Group = Mapping[str, Tensor]
 Shapes = Mapping[str, tuple[int, ...]]
 
 
+def modality_of(name: str) -> str:
+    """The modality that a group belongs to by its name, ``kind.modality``; empty: all of them."""
+    return name.partition(".")[2]
+
+
 def shapes_of(group: Group) -> dict[str, tuple[int, ...]]:
     """Shapes of a group's tensors, in order."""
     return {name: tuple(tensor.shape) for name, tensor in group.items()}

@@ -12,7 +12,8 @@ from concord.config import Scalar, SscaConfig, parse_config
 from concord.errors import ConcordError
 from concord.functional.sparse import SparseUpdate
 from strategies.registry import METHODS, check_method
-from strategies.rules import LowRank, Mean, Precision, SparseSign, Update, check_rule, make_rule
+from strategies.rules import LowRank, Mean, Precision, SparseSign, check_rule, make_rule
+from strategies.updates import Update
 
 
 def update(value: float, examples: int, variance: float = 0.0) -> Update:
@@ -162,7 +163,7 @@ def test_sparse_signs_by_hand() -> None:
 def test_the_switches_of_sparse_signs() -> None:
     updates = [sparse({0: 1.0, 1: 2.0}), sparse({0: 1.0, 1: -1.0}), sparse({0: -8.0})]
 
-    def moved(**switches: bool | float) -> list[float]:
+    def moved(**switches: bool | float | str) -> list[float]:
         tensors = SparseSign(1.0, SscaConfig(**{"clip": 100.0, **switches})).average(SIX, updates).tensors  # type: ignore[arg-type]
         return [round(x, 4) for x in (tensors["a"] - SIX["a"]).tolist()]
 
@@ -170,6 +171,7 @@ def test_the_switches_of_sparse_signs() -> None:
     assert moved(clusters=False) == [-8.0, 2.0]
     assert moved(elect=False) == [1.0, 0.5]
     assert moved(elect=False, server_lr=0.5) == [0.5, 0.25]
+    assert moved(clusters=False, mean_over="all") == [-2.6667, 0.6667]
     norm = 5**0.5  # of the first, the median of the three
     assert moved(clusters=False, elect=False, clip=1.0) == pytest.approx([(2 - norm) / 3, 1 / 3], abs=1e-4)
 
