@@ -207,7 +207,7 @@ class LocalFederation:
         mine = self.folder / "keys" / node
         told = {"state-folder": str(self.folder / "state" / node), **config}
         return (
-            "flower-supernode",
+            "concord-supernode",
             *("--superlink", f"127.0.0.1:{self._ports['fleet']}", "--root-certificates", str(mine / keys.CA_CERTIFICATE)),
             *("--auth-supernode-private-key", str(mine / keys.NODE_KEY), "--isolation", "process"),
             *("--clientappio-api-address", f"127.0.0.1:{port}", "--superexec-auth-secret-file", str(mine / keys.SECRET)),

@@ -25,7 +25,7 @@ PROJECT = "concord-test"
 ROUNDS = 3
 UP_SECONDS, RUN_SECONDS = 1500, 900
 STRANGER = (
-    "concord keys node /tmp/keys --ca-certificate /public/ca.crt && exec flower-supernode --superlink superlink:9092 "
+    "concord keys node /tmp/keys --ca-certificate /public/ca.crt && exec concord-supernode --superlink superlink:9092 "
     "--root-certificates /public/ca.crt --auth-supernode-private-key /tmp/keys/node.key --isolation process "
     "--clientappio-api-address 127.0.0.1:9094"
 )

@@ -227,7 +227,7 @@ def test_systemd_accepts_the_units(tmp_path: Path) -> None:
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze is not installed")
     for unit in UNITS:
-        (tmp_path / unit.name).write_text(unit.read_text().replace("/opt/concord/.venv/bin/flower", f"{SCRIPTS}/flower"))
+        (tmp_path / unit.name).write_text(unit.read_text().replace("/opt/concord/.venv/bin/", f"{SCRIPTS}/"))
     said = subprocess.run(["systemd-analyze", "verify", *sorted(tmp_path.iterdir())], capture_output=True, text=True, check=False)
     assert not [line for line in said.stderr.splitlines() if "concord" in line]
     assert not said.returncode
