@@ -22,12 +22,12 @@ README = HERE.parent / "README.md"
 
 @dataclass(frozen=True)
 class Comparison:
-    """The runs of a suite and what is made of them: a page of all tables, and what the README shows."""
+    """The runs of a suite and what is made of them: a page of all tables, and what the README shows, if anything."""
 
     methods: Callable[[], Iterable[Case]]
     ablations: Callable[[], Iterable[Case]]
     page: Callable[[Results], str]
-    block: Callable[[Results], str]
+    block: Callable[[Results], str] | None = None
 
 
 COMPARISONS = {
@@ -37,6 +37,7 @@ COMPARISONS = {
     "activity": Comparison(
         activity_cases.method_cases, activity_cases.ablation_cases, activity_tables.whole_page, activity_tables.readme_block
     ),
+    activity_cases.VALIDATION_SUITE: Comparison(activity_cases.trial_cases, tuple, activity_tables.trials_page),
 }
 
 
@@ -60,7 +61,8 @@ def main() -> None:
 def write_tables(comparison: Comparison, suite: str, results: Results) -> None:
     """Writes the page of a comparison and its part of the README."""
     atomic_write(HERE / "results" / f"{suite}.md", comparison.page(results))
-    replace_block(README, suite, comparison.block(results))
+    if comparison.block is not None:
+        replace_block(README, suite, comparison.block(results))
 
 
 if __name__ == "__main__":

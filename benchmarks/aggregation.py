@@ -49,7 +49,8 @@ from strategies.updates import Update
 Floats = NDArray[np.float32]
 
 THRESHOLD = 0.0
-RULE = SparseSign(cap=1.0, settings=SscaConfig(threshold=THRESHOLD, clip=1e9))  # as plain NumPy below: no cap, no clipping
+PLAIN = SscaConfig(threshold=THRESHOLD, clip=1e9, mean_over="winners")  # as NumPy below: no clipping
+RULE = SparseSign(cap=1.0, settings=PLAIN)
 FLIPPED = 5  # every fifth node
 WEIGHT = "examples"
 MIB = 2**20

@@ -28,7 +28,7 @@ Count = Annotated[int, Field(ge=1)]
 
 
 # What `auto` means for a method that does not take the values of all others: chained phases train each modality alone.
-AUTO: Mapping[str, Mapping[str, str]] = {"fedmchain": {"adapter.scope": "modality", "update.values": "int8"}}
+AUTO: Mapping[str, Mapping[str, str]] = {"fedmchain": {"adapter.scope": "modality", "update.values": "sign"}}
 
 
 class Section(BaseModel):
@@ -95,9 +95,9 @@ class AggregationConfig(Section):
 
 class UpdateConfig(Section):
     values: Literal["auto", "dense", "float32", "float16", "int8", "sign"] = Field(
-        "auto", description="how what was learnt travels up: whole groups, or a sparse update; auto = dense, fedmchain: int8"
+        "auto", description="how what was learnt travels up: whole groups, or a sparse update; auto = dense, fedmchain: sign"
     )
-    density: Share = Field(0.05, description="share of the coordinates of each tensor that a sparse update sends, the largest")
+    density: Share = Field(0.1, description="share of the coordinates of each tensor that a sparse update sends, the largest")
     error_feedback: bool = Field(True, description="what a sparse update leaves out is added to the node's next one")
 
 
@@ -106,7 +106,7 @@ class SscaConfig(Section):
     threshold: Annotated[float, Field(ge=-1, le=1)] = Field(0.0, description="least mean agreement of the signs within a cluster")
     elect: bool = Field(True, description="sparse-sign: each coordinate takes only the nodes that have the sign of the sum")
     mean_over: Literal["winners", "all"] = Field(
-        "winners", description="sparse-sign: whose weights a coordinate is divided by, of those with its sign or of all"
+        "all", description="sparse-sign: whose weights a coordinate is divided by, of those with its sign or of all"
     )
     clip: Annotated[float, Field(gt=0)] = Field(3.0, description="largest norm of an update, in medians of the round")
     server_lr: Annotated[float, Field(gt=0)] = Field(1.0, description="step of the server along the averaged update")
@@ -150,8 +150,8 @@ class FedProxConfig(Section):
 
 
 class FedMChainConfig(Section):
-    regulariser: Literal["residual", "boosting", "none"] = Field(
-        "residual", description="what a modality is asked to complement the others by"
+    regulariser: Literal["boosting", "residual", "none"] = Field(
+        "boosting", description="what a modality is asked to complement the others by"
     )
     weight: NonNegative = Field(0.5, description="weight of the regulariser; below 1 for residual")
     context: Literal["earlier", "others"] = Field(

@@ -19,7 +19,8 @@ COMMON: dict[str, Scalar] = {"adapter.scope": "modality", "anchor-supervision": 
 
 DENSE: dict[str, Scalar] = {"update.values": "dense", "aggregation.rule": "mean"}
 JOINT: dict[str, Scalar] = {"fusion.loss": "joint"}
-SIGNS: dict[str, Scalar] = {"aggregation.rule": "sparse-sign", "ssca.clusters": False, "ssca.clip": 1e6}
+WINNERS: dict[str, Scalar] = {"ssca.mean-over": "winners"}
+TIES: dict[str, Scalar] = {**WINNERS, "aggregation.rule": "sparse-sign", "ssca.clusters": False, "ssca.clip": 1e6}
 CENTRALISED_STEPS = 20 * 18  # one node takes as many batches of each modality as 18 nodes that hold all of them
 
 FULL = Row("fedmchain", "fedmchain")
@@ -33,32 +34,52 @@ METHOD_ROWS = (
     Row("joint, modality dropout", "fedavg", {**JOINT, "fusion.dropout": 0.3}),
     Row("joint, FedProx", "fedprox", JOINT),
     Row("late fusion", "fedavg"),
-    Row("joint, top-k", "fedavg", {**JOINT, "update.values": "float32"}),
-    Row("joint, sign election", "fedavg", {**JOINT, **SIGNS, "update.values": "float32", "update.density": 1.0}),
-    Row("joint, sparse ternary", "fedavg", {**JOINT, "update.values": "sign"}),
+    Row("joint, top-k", "fedavg", {**JOINT, "update.values": "float32", "update.density": 0.1}),
+    Row("joint, sign election", "fedavg", {**JOINT, **TIES, "update.values": "float32", "update.density": 1.0}),
+    Row("joint, sparse ternary", "fedavg", {**JOINT, "update.values": "sign", "update.density": 0.1}),
 )
 
 ABLATION_RATE = 0.5
 ABLATIONS = (
     Row("no regulariser", "fedmchain", {"fedmchain.regulariser": "none"}),
-    Row("additive boosting", "fedmchain", {"fedmchain.regulariser": "boosting"}),
+    Row("residual weighting", "fedmchain", {"fedmchain.regulariser": "residual"}),
     Row("context: earlier modalities", "fedmchain", {"fedmchain.context": "earlier"}),
     Row("order: weakest first", "fedmchain", {"fedmchain.order": "weakest-first"}),
     Row("order: learning speed", "fedmchain", {"fedmchain.order": "learning-speed"}),
     Row("two passes a round", "fedmchain", {"fedmchain.passes": 2}),
-    Row("no phases", "fedavg", {"aggregation.rule": "sparse-sign", "update.values": "int8"}),
+    Row("no phases", "fedavg", {"aggregation.rule": "sparse-sign", "update.values": "sign"}),
     Row("no clipping to the median", "fedmchain", {"ssca.clip": 1e6}),
     Row("no clusters", "fedmchain", {"ssca.clusters": False}),
     Row("no election", "fedmchain", {"ssca.elect": False}),
+    Row("mean over the winners", "fedmchain", WINNERS),
     Row("top-k alone (mean)", "fedmchain", {"aggregation.rule": "mean"}),
     Row("dense, mean", "fedmchain", DENSE),
     Row("no error feedback", "fedmchain", {"update.error-feedback": False}),
     Row("density 0.01", "fedmchain", {"update.density": 0.01}),
+    Row("density 0.05", "fedmchain", {"update.density": 0.05}),
     Row("density 0.2", "fedmchain", {"update.density": 0.2}),
-    Row("signs with one scale", "fedmchain", {"update.values": "sign"}),
+    Row("int8 values", "fedmchain", {"update.values": "int8"}),
     Row("float32 values", "fedmchain", {"update.values": "float32"}),
 )
 
+VALIDATION_SUITE = "activity-validation"
+VALIDATION_SEEDS = (100, 101)  # that no result uses
+TRIALS = (
+    FULL,
+    JOINT_ROW,
+    Row("late fusion", "fedavg"),
+    PHASES_ROW,
+    Row("dense, mean", "fedmchain", DENSE),
+    Row("dense, mean, residual", "fedmchain", {**DENSE, "fedmchain.regulariser": "residual"}),
+    Row("mean", "fedmchain", {"aggregation.rule": "mean"}),
+    Row("residual", "fedmchain", {"fedmchain.regulariser": "residual"}),
+    Row("boosting, weight 1", "fedmchain", {"fedmchain.weight": 1.0}),
+    Row("server-lr 2", "fedmchain", {"ssca.server-lr": 2.0}),
+    Row("winners, server-lr 0.3", "fedmchain", {**WINNERS, "ssca.server-lr": 0.3}),
+    Row("winners, server-lr 1", "fedmchain", WINNERS),
+    Row("no clusters", "fedmchain", {"ssca.clusters": False}),
+    Row("int8, density 0.05", "fedmchain", {"update.values": "int8", "update.density": 0.05}),
+)
 
 ATTACKED = (FULL, JOINT_ROW, PHASES_ROW)
 
@@ -84,3 +105,10 @@ def ablation_cases() -> Iterator[Case]:
                 yield Case(SUITE, row, scenario(ABLATION_RATE), seed, COMMON, kind)
         for row in ABLATIONS:
             yield Case(SUITE, row, scenario(ABLATION_RATE), seed, COMMON)
+
+
+def trial_cases() -> Iterator[Case]:
+    """Every run that settings were chosen by, seed by seed."""
+    for seed in VALIDATION_SEEDS:
+        for row in TRIALS:
+            yield Case(VALIDATION_SUITE, row, scenario(ABLATION_RATE), seed, COMMON)

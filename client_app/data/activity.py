@@ -4,9 +4,14 @@ Persons 1 to 6 make three nodes each, which share out the person's windows: even
 Dirichlet distribution (`skew`). A node lacks each sensor at the rate `missing`. Persons 7 and 8 are at no node: they make
 the unseen test. The public anchors are two windows an activity and sensor, of other persons in each sensor: each of the
 six gives one window an activity, which is then used for nothing else. So they are recordings of the nodes' own people.
+
+Suite `activity-validation` is for choosing settings: persons 1 to 5 train, person 6 is unseen, and 7 and 8 take no part.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
 
 from client_app.data.readers.activity import ACCELEROMETER, GYROSCOPE, MAGNETOMETER
 from client_app.data.suite import Holder, PairedModality, PairedSuite
@@ -41,6 +46,11 @@ SENSORS = (
 )
 OF_THE_INSTANCE = "a label belongs to a window, which all its sensors share"
 
+
+def _three_nodes_each(people: Iterable[str]) -> dict[str, Holder]:
+    return {f"{person}-{part}": Holder(person, tuple(sensor.name for sensor in SENSORS)) for person in people for part in "abc"}
+
+
 ACTIVITY = PairedSuite(
     name="activity",
     what="19 daily and sports activities of 8 people: accelerometer, gyroscope and magnetometer of the same windows",
@@ -48,8 +58,16 @@ ACTIVITY = PairedSuite(
     origin="UCI dataset 256 (Daily and Sports Activities): `concord data check` names the copy",
     concepts=ACTIVITIES,
     modalities=SENSORS,
-    nodes={f"{person}-{part}": Holder(person, tuple(sensor.name for sensor in SENSORS)) for person in PEOPLE for part in "abc"},
+    nodes=_three_nodes_each(PEOPLE),
     unseen=UNSEEN_PEOPLE,
     anchors_per_concept=2,
     refused={"unlabelled": OF_THE_INSTANCE, "disjoint-labels": OF_THE_INSTANCE},
+)
+
+VALIDATION = replace(
+    ACTIVITY,
+    name="activity-validation",
+    what="suite activity without its test: persons 1 to 5 train, person 6 is unseen; for choosing settings",
+    nodes=_three_nodes_each(PEOPLE[:-1]),
+    unseen=PEOPLE[-1:],
 )

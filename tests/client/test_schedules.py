@@ -69,7 +69,7 @@ def test_a_phase_changes_its_own_modality_and_nothing_else(tmp_path: Path, monke
     monkeypatch.setattr(MultimodalModel, "train_only", watch)
     losses = train(task)
     assert seen == ["image", "pen"]
-    assert {"task.image", "task.pen", "total.image", "total.pen", "residual.pen"} == losses.keys(), "the first has no context yet"
+    assert {"task.image", "task.pen", "total.image", "total.pen", "boosting.pen"} == losses.keys(), "the first has no context yet"
 
 
 def test_passes_and_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,7 +77,7 @@ def test_passes_and_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(MultimodalModel, "train_only", lambda model, modality: seen.append(modality))
     losses = train(task_of(tmp_path, {**CHAIN, "fedmchain.passes": 2, "local-steps": 3}))
     assert seen == ["image", "pen", "image", "pen"]
-    assert "residual.image" in losses, "all have begun in the second pass"
+    assert "boosting.image" in losses, "all have begun in the second pass"
     assert [window(20, 3, p) for p in range(3)] == [7, 7, 6]
     assert [window(1, 2, p) for p in range(2)] == [1, 0]
 

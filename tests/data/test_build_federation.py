@@ -147,7 +147,7 @@ def test_local_heads_have_the_data_of_labelled(suite: SuiteAndData, federation: 
 
 
 def test_suites_are_known_without_data() -> None:
-    assert suite_names() == ("demo", "digits", "activity", "strokes")
+    assert suite_names() == ("demo", "digits", "activity", "activity-validation", "strokes")
     assert find_suite("digits").modality_names == ("speech", "image", "pen", "sign", "word")
     assert find_suite("demo").modality_names == ("image", "word", "tone")
     assert find_suite("activity").modality_names == ("accelerometer", "gyroscope", "magnetometer")

@@ -18,9 +18,13 @@ from concord.samples import Samples, concatenate
 
 SHAPES = {"accelerometer": (125, 15), "gyroscope": (125, 15), "magnetometer": (125, 15), "image": (26, 26), "pen": (32, 3)}
 RANGES = {"accelerometer": (-15, 15), "gyroscope": (-30, 30), "magnetometer": (-3, 3), "image": (0, 1), "pen": (-1, 1)}
-NODES = {"activity": 18, "strokes": 15}
+NODES = {"activity": 18, "activity-validation": 15, "strokes": 15}
 ACTIVITY = ["labelled", "missing=0.3", "missing=0.5", "skew=0.3", "missing=0.5+skew=0.1"]
-CASES = [("strokes", "labelled", seed) for seed in (0, 3)] + [("activity", text, seed) for text in ACTIVITY for seed in (0, 3)]
+CASES = (
+    [("strokes", "labelled", seed) for seed in (0, 3)]
+    + [("activity-validation", "missing=0.5", 100)]
+    + [("activity", text, seed) for text in ACTIVITY for seed in (0, 3)]
+)
 
 
 @pytest.fixture(scope="module")

@@ -134,7 +134,7 @@ def sparse(values: dict[int, float], examples: int = 10, variance: float = 1.0) 
 
 
 SIX = {"a": torch.tensor([1.0, 1.0]), "b": torch.zeros(2, 2)}
-ALL = SscaConfig(clip=100.0)
+ALL = SscaConfig(clip=100.0, mean_over="winners")
 
 
 @pytest.mark.parametrize("rule", [Mean(1.0), Precision(1.0)])
@@ -164,7 +164,7 @@ def test_the_switches_of_sparse_signs() -> None:
     updates = [sparse({0: 1.0, 1: 2.0}), sparse({0: 1.0, 1: -1.0}), sparse({0: -8.0})]
 
     def moved(**switches: bool | float | str) -> list[float]:
-        tensors = SparseSign(1.0, SscaConfig(**{"clip": 100.0, **switches})).average(SIX, updates).tensors  # type: ignore[arg-type]
+        tensors = SparseSign(1.0, SscaConfig(**{"clip": 100.0, "mean_over": "winners", **switches})).average(SIX, updates).tensors  # type: ignore[arg-type]
         return [round(x, 4) for x in (tensors["a"] - SIX["a"]).tolist()]
 
     assert moved(clusters=False, elect=False) == [-2.0, 0.3333]
@@ -218,7 +218,7 @@ REFUSED: list[tuple[dict[str, Scalar], str]] = [
     ({"method": "geolora", "fusion.loss": "joint"}, "geolora has a loss for each modality"),
     ({"method": "fedmchain", "fusion.loss": "joint"}, "fedmchain has a loss for each modality"),
     ({"method": "fedavg", "fusion.dropout": 0.5}, "it hides modalities from a joint loss"),
-    ({"method": "fedmchain", "fedmchain.weight": 1.0}, "would fall without end"),
+    ({"method": "fedmchain", "fedmchain.regulariser": "residual", "fedmchain.weight": 1.0}, "would fall without end"),
     ({"method": "fedmchain", "adapter.scope": "shared"}, "trains one modality and leaves the others as they are"),
     ({"method": "fedmchain", "model.head": "shared"}, "trains one modality and leaves the others as they are"),
     (
