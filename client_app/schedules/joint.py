@@ -52,7 +52,7 @@ def _terms(
 def _summed_logits(task: Task, instances: Instances, index_B: Tensor, generator: Generator) -> Tensor:
     """Logits [B, C], summed over the modalities of each instance that are there and not hidden in this step."""
     present_BM = torch.stack([instances.rows[m][index_B] != ABSENT for m in task.samples], dim=1)
-    shown_BM = present_BM & kept(present_BM, task.config.fusion.dropout, generator)
+    shown_BM = present_BM & visible(present_BM, task.config.fusion.dropout, generator)
     logits_BC = torch.zeros(len(index_B), task.model.classes, device=task.device)
     for column, (modality, samples) in enumerate(task.samples.items()):
         shown_B = torch.nonzero(shown_BM[:, column]).flatten()
@@ -64,7 +64,7 @@ def _summed_logits(task: Task, instances: Instances, index_B: Tensor, generator:
     return logits_BC
 
 
-def kept(present_BM: Tensor, dropout: float, generator: Generator) -> Tensor:
+def visible(present_BM: Tensor, dropout: float, generator: Generator) -> Tensor:
     """Which modalities of each instance a step shows, [B, M]: hidden with probability `dropout`, never all."""
     draw_BM = torch.rand(present_BM.shape, generator=generator)
     luckiest_B = draw_BM.masked_fill(~present_BM, -1.0).argmax(1)

@@ -14,7 +14,7 @@ from client_app.measure import classify_all, evaluate_fused
 from client_app.methods import Agreed, method_of
 from client_app.model import MultimodalModel
 from client_app.schedules import train
-from client_app.schedules.joint import kept
+from client_app.schedules.joint import visible
 from client_app.schedules.phases import context, window
 from client_app.schedules.task import Task
 from client_app.sparsify import CODINGS, sparse_change
@@ -115,11 +115,11 @@ def test_dropout_hides_at_its_rate_but_never_all() -> None:
     generator = torch.Generator().manual_seed(0)
     present_BM = torch.rand(4000, 3, generator=generator) < 0.7
     present_BM[:, 0] |= ~present_BM.any(1)
-    shown_BM = present_BM & kept(present_BM, 0.5, generator)
+    shown_BM = present_BM & visible(present_BM, 0.5, generator)
     assert bool(shown_BM.any(1).all())
     three = present_BM.all(1)
     assert float((~shown_BM[three]).float().mean()) == pytest.approx(0.5 - 0.5**3 / 3, abs=0.02)
-    assert torch.equal(present_BM & kept(present_BM, 0.0, generator), present_BM)
+    assert torch.equal(present_BM & visible(present_BM, 0.0, generator), present_BM)
 
 
 def test_fedprox_holds_the_weights_near_their_start(tmp_path: Path) -> None:
