@@ -28,8 +28,9 @@ from concord.functional.signs import (
     sign_agreement,
     sign_clusters,
     weighted_mean,
+    weighted_mean_norm,
 )
-from concord.functional.sparse import SparseUpdate, norm_ratio
+from concord.functional.sparse import SparseUpdate, l2_norm, norm_ratio
 from concord.wire.groups import pack, shapes_of, unpack
 from strategies.updates import Update
 
@@ -144,8 +145,8 @@ class SparseSign:
         shares_K[member_K] = capped_shares(examples_K[member_K], self.cap)
         mean = partial(elected_mean, over=self.settings.mean_over) if self.settings.elect else weighted_mean
         step = mean([u for u, is_member in zip(sparse, member_K.tolist(), strict=True) if is_member], shares_K[member_K])
-        plain = weighted_mean(sparse, capped_shares(examples_K, self.cap))
-        return Average(_moved(current, step, self.settings.server_lr), shares_K, norm_ratio(step, plain))
+        ratio = norm_ratio(l2_norm(step), weighted_mean_norm(sparse, capped_shares(examples_K, self.cap)))
+        return Average(_moved(current, step, self.settings.server_lr), shares_K, ratio)
 
     def _cluster(self, label_K: Tensor, examples_K: Tensor) -> Tensor:
         """Members [K] of the heaviest cluster, or all, where it has too few for the cap: no node decides alone (ours).

@@ -6,7 +6,7 @@ averaging those who have it is that of TIES-Merging (Yadav et al., NeurIPS 2023)
 
 Everything goes over the coordinates in blocks and never holds the K updates densely. Memory beside the updates is some
 arrays of `BLOCK_ENTRIES` values (more where coordinates that most nodes sent lie close together), matrices of K x K,
-and the result: at most P values of 12 bytes, twice that while it is put together.
+and the result: 12 bytes a coordinate that some node sent, and 4 a coordinate while it is put together.
 
 Shapes: K nodes, P coordinates of a group, B coordinates of a block, N values of all nodes in a block, U coordinates that
 some node sent.
@@ -162,9 +162,19 @@ def weighted_mean(updates: Sequence[SparseUpdate], weight_K: Tensor) -> SparseUp
     Raises:
         ValueError: no update, sizes that differ, or weights that do not fit.
     """
+    return _blockwise(updates, _mean_of(updates, weight_K))
+
+
+def weighted_mean_norm(updates: Sequence[SparseUpdate], weight_K: Tensor) -> float:
+    """Euclidean norm of `weighted_mean`, which is not made for it. Args and errors: as there."""
+    mean = _mean_of(updates, weight_K)
+    return math.sqrt(sum(float(np.square(mean(block)).sum()) for block in _blocks(updates)))
+
+
+def _mean_of(updates: Sequence[SparseUpdate], weight_K: Tensor) -> Callable[[_Block], Floats]:
     weights = _positive_weights(weight_K, len(updates))
     share_K = weights / weights.sum()
-    return _blockwise(updates, lambda block: _sums(block, share_K[block.node_N] * block.value_N))
+    return lambda block: _sums(block, share_K[block.node_N] * block.value_N)
 
 
 def clip_to_median(updates: Sequence[SparseUpdate], factor: float) -> list[SparseUpdate]:
@@ -246,13 +256,11 @@ def _dense_counts(block: _Block, nodes: int) -> tuple[Floats, Floats]:
 
 def _blockwise(updates: Sequence[SparseUpdate], value: Callable[[_Block], Floats]) -> SparseUpdate:
     """The update whose values of each block are `value(block)`, [B], without those that are zero."""
-    index, values = [np.empty(0, np.int64)], [np.empty(0, np.float32)]
+    value_P = np.zeros(updates[0].size, np.float32)
     for block in _blocks(updates):
-        value_B = value(block).astype(np.float32)
-        at = np.flatnonzero(value_B)
-        index.append(at + block.low)
-        values.append(value_B[at])
-    return SparseUpdate(updates[0].size, torch.from_numpy(np.concatenate(index)), torch.from_numpy(np.concatenate(values)))
+        value_P[block.low : block.low + block.width] = value(block)
+    index_U = np.flatnonzero(value_P)
+    return SparseUpdate(len(value_P), torch.from_numpy(index_U), torch.from_numpy(value_P[index_U]))
 
 
 def _sums(block: _Block, term_N: Floats) -> Floats:

@@ -85,9 +85,8 @@ def l2_norm(update: SparseUpdate) -> float:
     return float(update.value_K.double().norm())
 
 
-def norm_ratio(update: SparseUpdate, reference: SparseUpdate) -> float:
-    """Norm of an update relative to another's; one where both are zero, infinite where only the reference is."""
-    norm, base = l2_norm(update), l2_norm(reference)
+def norm_ratio(norm: float, base: float) -> float:
+    """A norm relative to another; one where both are zero, infinite where only the other is."""
     if base == 0:
         return 1.0 if norm == 0 else math.inf
     return norm / base

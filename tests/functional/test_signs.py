@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from concord.functional.signs import (
     sign_agreement,
     sign_clusters,
     weighted_mean,
+    weighted_mean_norm,
 )
 from concord.functional.sparse import SparseUpdate, l2_norm, norm_ratio, top_k
 from tests.random_matrices import normal
@@ -50,13 +52,14 @@ def agreement_by_loop(rows: list[list[float]]) -> list[list[float]]:
     return [[between(a, b) for b in rows] for a in rows]
 
 
-def ties_by_loop(rows: list[list[float]], weights: list[int]) -> list[float]:
+def ties_by_loop(rows: list[list[float]], weights: list[int], over: str = "winners") -> list[float]:
     """TIES without clusters, dense."""
     mean = []
     for column in zip(*rows, strict=True):
         gamma = sign(sum(n * v for n, v in zip(weights, column, strict=True)))
         voters = [(n, v) for n, v in zip(weights, column, strict=True) if gamma != 0 and sign(v) == gamma]
-        mean.append(sum(n * v for n, v in voters) / sum(n for n, _ in voters) if voters else 0.0)
+        total = sum(weights) if over == "all" else sum(n for n, _ in voters)
+        mean.append(sum(n * v for n, v in voters) / total if voters else 0.0)
     return mean
 
 
@@ -83,10 +86,11 @@ def test_agreement_matches_a_loop(rows: list[list[float]]) -> None:
 
 @pytest.mark.usefixtures("blocks")
 @given(weighted_tables())
-def test_election_matches_dense_ties(table: tuple[list[list[float]], list[int]]) -> None:
+@pytest.mark.parametrize("over", ["winners", "all"])
+def test_election_matches_dense_ties(over: Literal["winners", "all"], table: tuple[list[list[float]], list[int]]) -> None:
     rows, weights = table
-    elected = elected_mean(sparse(rows), torch.tensor(weights))
-    torch.testing.assert_close(elected.dense(), torch.tensor(ties_by_loop(rows, weights)))
+    elected = elected_mean(sparse(rows), torch.tensor(weights), over)
+    torch.testing.assert_close(elected.dense(), torch.tensor(ties_by_loop(rows, weights, over)))
     assert (elected.value_K != 0).all()
     assert (elected.index_K.diff() > 0).all()
 
@@ -97,6 +101,7 @@ def test_weighted_mean_matches_numpy(table: tuple[list[list[float]], list[int]])
     rows, weights = table
     mean = weighted_mean(sparse(rows), torch.tensor(weights))
     torch.testing.assert_close(mean.dense().numpy(), np.average(rows, axis=0, weights=weights).astype(np.float32))
+    assert weighted_mean_norm(sparse(rows), torch.tensor(weights)) == pytest.approx(l2_norm(mean), rel=1e-5, abs=1e-12)
 
 
 def test_blocks_of_a_large_group_join_without_gaps() -> None:
@@ -141,7 +146,8 @@ def test_election_by_hand() -> None:
 
 def test_disjoint_updates_inflate_the_norm_by_the_number_of_nodes() -> None:
     updates = sparse(torch.eye(8).tolist())
-    assert norm_ratio(elected_mean(updates, torch.ones(8)), weighted_mean(updates, torch.ones(8))) == pytest.approx(8)
+    norm = l2_norm(elected_mean(updates, torch.ones(8)))
+    assert norm_ratio(norm, weighted_mean_norm(updates, torch.ones(8))) == pytest.approx(8)
 
 
 def test_a_node_without_weight_has_no_vote() -> None:
