@@ -60,6 +60,9 @@ def soak(home: Path, kills: int, draw: random.Random) -> int:
     short = [line["round"] for line in lines if line["replies"] < len(NODES)]
     print(f"kills: {done.total()} ({', '.join(f'{count} {role}' for role, count in sorted(done.items()))})")
     print(f"rounds: {len(lines)} of {config.rounds} finished, {len(lost)} lost, {len(short)} without all nodes {short}")
+    for line in folder.read_metrics():
+        if line["scope"] == "rejection" and line["round"] in short:
+            print(f"round {line['round']}: without {line['node']}: {line['reason']}: {line['detail']}")
     print(f"checkpoints: {len(damaged)} damaged {damaged}")
     return int(done.total() < kills or bool(lost or short or damaged))
 

@@ -9,6 +9,7 @@ import torch
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
+from client_app.answers import answer_from_tensors, answer_to_tensors, question_of
 from client_app.data.node_data import NodeData
 from client_app.data.node_folder import load_node
 from client_app.methods import METHODS
@@ -17,6 +18,7 @@ from client_app.store import NodeStore
 from concord.anchors import AnchorSet, load_anchors
 from concord.config import RunConfig, default_run_folder, parse_config
 from concord.errors import ConcordError
+from concord.wire.messages import token_from_wire
 from concord.wire.records import arrays_from_record, message_from_record, to_record
 from concord.wire.v1 import federation_pb2 as pb
 
@@ -60,8 +62,14 @@ def open_node(context: Context) -> Node:
 
 def _perform(message: Message, context: Context) -> Message:
     torch.set_num_threads(1)  # nodes of a simulation share the cores
-    instruction = message_from_record(pb.Instruction, message.content)
-    report, arrays = open_node(context).perform(instruction, arrays_from_record(message.content))
+    instruction, node = message_from_record(pb.Instruction, message.content), open_node(context)
+    kept = node.store.rounds(token_from_wire(instruction.run_token))
+    question = question_of(node.config, message.content)
+    if (answer := kept.load_answer(question)) is not None:
+        return Message(to_record(*answer_from_tensors(answer)), reply_to=message)
+    report, arrays = node.perform(instruction, arrays_from_record(message.content))
+    if not report.needs_base:
+        kept.save_answer(question, answer_to_tensors(report, arrays))
     return Message(to_record(report, arrays), reply_to=message)
 
 

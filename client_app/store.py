@@ -56,7 +56,7 @@ class NodeStore:
 
 
 class RoundStore:
-    """What a node keeps of one run: tensors by round, under one folder."""
+    """What a node keeps of one run: tensors by round, and its last answer, under one folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -76,6 +76,20 @@ class RoundStore:
         """What the node kept after the last round before `before`; None if it took part in none."""
         earlier = [r for r in self._rounds() if r < before]
         return _read(self._file(max(earlier))) if earlier else None
+
+    def save_answer(self, question: str, tensors: Mapping[str, Tensor]) -> None:
+        """Keeps the answer to a question, named by its digest, and no other."""
+        for old in self.folder.glob("answer-*.safetensors"):
+            old.unlink(missing_ok=True)
+        _write(self._answer_file(question), tensors)
+
+    def load_answer(self, question: str) -> dict[str, Tensor] | None:
+        """The answer to that question, if it was the last one."""
+        file = self._answer_file(question)
+        return _read(file) if file.exists() else None
+
+    def _answer_file(self, question: str) -> Path:
+        return self.folder / f"answer-{question}.safetensors"
 
     def _rounds(self) -> list[int]:
         return [int(file.stem.removeprefix("round-")) for file in self.folder.glob("round-*.safetensors")]

@@ -2,7 +2,8 @@
 
 A node whose process or connection was cut is asked again when it is back: what it computes depends on nothing but its
 data, its disk and the message, so the second answer is the one that the first would have been. A node that answered
-with an error of its own is not.
+with an error of its own is not. Nobody tells of a node that was cut off and let in again between two looks, so one that
+is silent for long is asked again as well; it answers twice without computing twice (`client_app/answers.py`).
 
 Flower's `Grid.send_and_receive` polls every three seconds; the public push and pull calls allow a shorter wait.
 """
@@ -20,16 +21,24 @@ from flwr.serverapp import Grid
 
 FIRST_POLL, LONGEST_POLL = 0.02, 0.5  # seconds
 MOST_TRIES = 4
+LONG_SILENCE = 90.0  # seconds until a node is asked again, then twice as many; Flower takes 60 to notice one that is gone
 
 # Flower's codes for a message or reply that was lost, a node that is away, and a ClientApp process that died.
 INTERRUPTED = (3, 4, 5, 8)
 
 
-@dataclass
+@dataclass(eq=False)
 class _Asked:
-    """A message on its way: to be sent again while `again` holds the error that came back."""
+    """A message on its way: to be sent again while `again` holds the error that came back, or when nothing comes.
+
+    Attributes:
+        message: as it was sent last.
+        since: when that was, in seconds of the monotonic clock.
+        tries: how often it was sent.
+    """
 
     message: Message
+    since: float
     tries: int = 1
     again: Message | None = None
 
@@ -50,7 +59,7 @@ class Exchange:
     def __init__(self, grid: Grid, messages: Sequence[Message], timeout: float) -> None:
         self._grid = grid
         self._deadline = time.monotonic() + timeout
-        asked = [_Asked(message) for message in messages]
+        asked = [_Asked(message, time.monotonic()) for message in messages]
         self._pending = dict(zip(grid.push_messages(messages), asked, strict=True))
         self._cut: list[_Asked] = []
         self._replies: dict[int, Message] = {}
@@ -91,29 +100,36 @@ class Exchange:
         return taken
 
     def _collect(self) -> int:
-        """Takes what has come and asks again who was cut off; the number of messages that came."""
+        """Takes what has come and asks again who was cut off or is silent; the number of messages that came."""
         arrived = list(self._grid.pull_messages(list(self._pending))) if self._pending else []
         for reply in arrived:
             # An error reply that the SuperLink makes itself does not come from the node's id.
             one = self._pending.pop(reply.metadata.reply_to_message_id, None)
             if one is None:
                 continue
-            if reply.has_error() and reply.error.code in INTERRUPTED and one.tries < MOST_TRIES:
+            interrupted = reply.has_error() and reply.error.code in INTERRUPTED
+            if interrupted and one in self._pending.values():
+                continue  # another copy of the message may still be answered
+            if interrupted and one.tries < MOST_TRIES:
                 one.again = reply
                 self._cut.append(one)
             else:
+                self._pending = {message_id: other for message_id, other in self._pending.items() if other is not one}
                 self._replies[one.node_id] = reply
-        if self._cut and self.remaining > 0:
+        if self.remaining > 0:
             self._ask_again()
         return len(arrived)
 
     def _ask_again(self) -> None:
+        silent = [one for one in self._pending.values() if one.tries < MOST_TRIES and _is_silent(one)]
+        if not silent and not self._cut:
+            return
         there = set(self._grid.get_node_ids())
-        ready = [one for one in self._cut if one.node_id in there]
+        ready = [one for one in (*self._cut, *dict.fromkeys(silent)) if one.node_id in there]
         for one in ready:
             about = one.message.metadata
-            error = one.again.error if one.again is not None else None
-            log(WARNING, "asking node %d again: %s", one.node_id, error.reason if error else "")
+            why = one.again.error.reason if one.again is not None else "no answer so far"
+            log(WARNING, "asking node %d again: %s", one.node_id, why)
             one.message = Message(
                 one.message.content,
                 dst_node_id=one.node_id,
@@ -121,10 +137,14 @@ class Exchange:
                 ttl=self.remaining,
                 group_id=about.group_id,
             )
-            one.tries += 1
-            self._cut.remove(one)
+            one.tries, one.since, one.again = one.tries + 1, time.monotonic(), None
+        self._cut = [one for one in self._cut if one not in ready]
         if ready:
             self._pending |= zip(self._grid.push_messages([one.message for one in ready]), ready, strict=True)
+
+
+def _is_silent(one: _Asked) -> bool:
+    return time.monotonic() - one.since > LONG_SILENCE * float(2 ** (one.tries - 1))
 
 
 def exchange(grid: Grid, messages: Sequence[Message], timeout: float) -> dict[int, Message]:

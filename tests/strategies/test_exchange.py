@@ -10,7 +10,8 @@ from flwr.app import Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
 
 from server_app.in_process import InProcessGrid
-from strategies.exchange import Exchange, exchange
+from strategies import exchange as exchange_module
+from strategies.exchange import MOST_TRIES, Exchange, exchange
 
 app = ClientApp()
 
@@ -157,3 +158,51 @@ def test_an_open_exchange_asks_again_who_was_cut_off_at_the_next_look() -> None:
     (reply,) = sent.take().values()
     assert reply is not None
     assert not reply.has_error()
+
+
+class Deaf(InProcessGrid):
+    """Loses the first messages to node 2, as when its SuperNode dies with one and is back before anybody looks."""
+
+    lost = 1
+    asked = 0
+
+    def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
+        replies = super().pull_messages(message_ids)
+        return [reply for reply in replies if reply.metadata.src_node_id != 2 or self._is_heard()]
+
+    def _is_heard(self) -> bool:
+        self.asked += 1
+        return self.asked > self.lost
+
+
+def test_a_node_that_is_silent_for_long_is_asked_again_at_growing_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exchange_module, "LONG_SILENCE", 0.1)
+    started = time.monotonic()
+    grid = Deaf(app, {}, 3)
+    assert set(exchange(grid, ask([1, 2, 3]), timeout=60)) == {1, 2, 3}
+    assert 0.1 < time.monotonic() - started < 30
+    never = Deaf(app, {}, 3)
+    never.lost = 10**9
+    assert set(exchange(never, ask([1, 2, 3]), timeout=2.0)) == {1, 3}
+    assert never.asked == MOST_TRIES
+
+
+@pytest.mark.parametrize("code", [5, 0])
+def test_of_two_copies_the_first_answer_counts(code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first copy fails after the second was sent: where it was cut off the second still counts, else its error does."""
+    monkeypatch.setattr(exchange_module, "LONG_SILENCE", 0.05)
+    held: list[Message] = []
+
+    class Late(InProcessGrid):
+        def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
+            replies = super().pull_messages(message_ids)
+            held.extend(reply for reply in replies if reply.metadata.src_node_id == 2)
+            if len(held) == 2:
+                failed = Message(Error(code, "cut"), reply_to=held[0])
+                failed.metadata.__dict__["_reply_to_message_id"] = held[0].metadata.reply_to_message_id
+                return [failed, held[1]]
+            return [reply for reply in replies if reply.metadata.src_node_id != 2]
+
+    replies = exchange(Late(app, {}, 2), ask([1, 2]), timeout=60)
+    assert set(replies) == {1, 2}
+    assert replies[2].has_error() == (code == 0)
