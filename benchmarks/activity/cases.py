@@ -79,6 +79,9 @@ TRIALS = (
     Row("winners, server-lr 1", "fedmchain", WINNERS),
     Row("no clusters", "fedmchain", {"ssca.clusters": False}),
     Row("int8, density 0.05", "fedmchain", {"update.values": "int8", "update.density": 0.05}),
+    Row("6 rounds of 40 steps, density 0.25", "fedmchain", {"rounds": 6, "local-steps": 40, "update.density": 0.25}),
+    Row("4 rounds of 60 steps, density 0.4", "fedmchain", {"rounds": 4, "local-steps": 60, "update.density": 0.4}),
+    Row("late fusion, 6 rounds of 40 steps", "fedavg", {"rounds": 6, "local-steps": 40}),
 )
 
 ATTACKED = (FULL, JOINT_ROW, PHASES_ROW)
