@@ -26,7 +26,7 @@ from benchmarks.activity.cases import (
     scenario,
 )
 from benchmarks.attacks import ATTACKS
-from benchmarks.markdown import Figure, Results, bytes_of, cell, difference, mark, seconds, seeds_run, table
+from benchmarks.markdown import Figure, Results, cell, difference, mark, seconds, seeds_run, table
 from benchmarks.sweep import SEEDS, Case, Figures, Row
 from concord.functional.statistics import paired_difference
 from concord.samples import FUSED
@@ -80,8 +80,8 @@ def trials_page(results: Results) -> str:
     for row in TRIALS:
         found = [results.get(Case(VALIDATION_SUITE, row, scenario(ABLATION_RATE), seed, COMMON).key) for seed in VALIDATION_SEEDS]
         runs = [figures for figures in found if figures]
-        values = [[of(figures) for figures in runs] for of in (figure(FUSED), *map(figure, SENSORS), bytes_of("up"))]
-        rows.append([row.name, str(len(runs)), *(cell_of_mean(v) for v in values[:-1]), cell_of_mean(values[-1], 1000, 1)])
+        values = [[of(figures) for figures in runs] for of in (figure(FUSED), *map(figure, SENSORS), bytes_in_all("up"))]
+        rows.append([row.name, str(len(runs)), *(cell_of_mean(v) for v in values[:-1]), cell_of_mean(values[-1], 1000, 0)])
     parts = [
         f"# Trials on suite `{VALIDATION_SUITE}`",
         f"Made by `python -m benchmarks {VALIDATION_SUITE} --data DIR`. What the settings of `fedmchain` were chosen by: of the "
@@ -89,7 +89,7 @@ def trials_page(results: Results) -> str:
         f"rate {ABLATION_RATE}; accuracy on the unseen person, mean over seeds {' and '.join(map(str, VALIDATION_SEEDS))}, "
         "without intervals: one person and two seeds tell large differences only. Rows differ from `fedmchain`, as it is "
         "by default, in what they name.",
-        table(["trial", "seeds", *COLUMNS, "kB up"], rows),
+        table(["trial", "seeds", *COLUMNS, "kB up / node"], rows),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -122,16 +122,16 @@ def figure_table(results: Results, rate: float, kind: str) -> str:
 
 
 def cost_table(results: Results, rate: float) -> str:
-    """Bytes of a node and round, bytes of a node until the fused accuracy is `TARGET`, and time of a run."""
+    """Bytes of a node in a whole run and until the fused accuracy is `TARGET`, and time of a run."""
     rows = []
     for row in METHOD_ROWS:
-        up, down = (seed_values(results, row, rate, bytes_of(way)) for way in ("up", "down"))
+        up, down = (seed_values(results, row, rate, bytes_in_all(way)) for way in ("up", "down"))
         until_up, until_down = (seed_values(results, row, rate, bytes_until(way)) for way in ("up", "down"))
         wall = cell(seed_values(results, row, rate, seconds), 1, 0)
         same = cell(at_equal_bytes(results, row, rate))
-        rows.append([row.name, cell(up, 1000, 1), cell(down, 1000, 1), reached(until_up), reached(until_down), same, wall])
+        rows.append([row.name, cell(up, 1000, 0), cell(down, 1000, 0), reached(until_up), reached(until_down), same, wall])
     until = f"until {TARGET:.0%} fused"
-    header = ["kB up / node and round", "kB down", f"kB up {until}", f"kB down {until}", "fused at equal bytes up", "seconds"]
+    header = ["kB up / node", "kB down / node", f"kB up {until}", f"kB down {until}", "fused at equal bytes up", "seconds"]
     return table(["method", *header], rows)
 
 
@@ -141,8 +141,7 @@ def at_equal_bytes(results: Results, row: Row, rate: float) -> list[float]:
     found = []
     for full, own in both:
         if full and own:
-            budget = full["bytes"]["up-per-node-round"] * (len(full["curve"]) - 1)
-            rounds = budget / own["bytes"]["up-per-node-round"]
+            rounds = bytes_in_all("up")(full) / own["bytes"]["up-per-node-round"]
             found.append(float(np.interp(rounds, range(len(own["curve"])), own["curve"])))
     return found
 
@@ -158,6 +157,16 @@ def reached(values: list[float]) -> str:
     return cell(got, 1000, 0) + (f" ({len(got)} of {len(values)} seeds)" if len(got) < len(values) else "")
 
 
+def bytes_in_all(way: str) -> Figure:
+    """Bytes that a node has sent (``up``) or got (``down``) in the whole run."""
+    return lambda figures: float(figures["bytes"][f"{way}-per-node-round"] * rounds_of(figures))
+
+
+def rounds_of(figures: Figures) -> int:
+    """Rounds of a run: its curve has a point before each of them and one in the end."""
+    return len(figures["curve"]) - 1
+
+
 def bytes_until(way: str) -> Figure:
     """Bytes that a node has sent (``up``) or got (``down``) when the fused accuracy was first `TARGET`; infinite: never."""
 
@@ -170,14 +179,14 @@ def bytes_until(way: str) -> Figure:
 
 def ablation_table(results: Results) -> str:
     """Each ingredient left out or replaced; differences are paired by seed with the full method."""
-    figures: list[Figure] = [figure(FUSED), weakest, bytes_of("up")]
+    figures: list[Figure] = [figure(FUSED), weakest, bytes_in_all("up")]
     whole = [seed_values(results, FULL, ABLATION_RATE, f) for f in figures]
-    rows = [["full method", str(len(whole[0])), cell(whole[0]), cell(whole[1]), cell(whole[2], 1000, 1), ""]]
+    rows = [["full method", str(len(whole[0])), cell(whole[0]), cell(whole[1]), cell(whole[2], 1000, 0), ""]]
     for row in ABLATIONS:
         values = [seed_values(results, row, ABLATION_RATE, f) for f in figures]
         change = difference(values[0], whole[0][: len(values[0])])
-        rows.append([row.name, str(len(values[0])), cell(values[0]), cell(values[1]), cell(values[2], 1000, 1), change])
-    return table(["variant", "seeds", "fused", "weakest sensor", "kB up", "fused, change from full"], rows)
+        rows.append([row.name, str(len(values[0])), cell(values[0]), cell(values[1]), cell(values[2], 1000, 0), change])
+    return table(["variant", "seeds", "fused", "weakest sensor", "kB up / node", "fused, change from full"], rows)
 
 
 def attack_table(results: Results) -> str:
@@ -210,7 +219,7 @@ def aims(results: Results) -> list[tuple[str, str, bool | None]]:
         name = f"rate {RATES[-1]}: fused accuracy above `{peer.name}` by more than the interval"
         found.append((name, difference(ours, theirs), change > half if complete else None))
     for rate in RATES:
-        sent, whole = (seed_values(results, row, rate, bytes_of("up")) for row in (FULL, JOINT_ROW))
+        sent, whole = (seed_values(results, row, rate, bytes_in_all("up")) for row in (FULL, JOINT_ROW))
         ours, theirs = (seed_values(results, row, rate, figure(FUSED)) for row in (FULL, JOINT_ROW))
         fewer = mean(whole) / mean(sent) if len(sent) == len(whole) == len(SEEDS) else 0.0
         reached = fewer >= FEWER_BYTES and mean(ours) - mean(theirs) >= -POINT if fewer else None
