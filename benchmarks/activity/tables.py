@@ -84,7 +84,7 @@ def trials_page(results: Results) -> str:
         rows.append([row.name, str(len(runs)), *(cell_of_mean(v) for v in values[:-1]), cell_of_mean(values[-1], 1000, 0)])
     parts = [
         f"# Trials on suite `{VALIDATION_SUITE}`",
-        f"Made by `python -m benchmarks {VALIDATION_SUITE} --data DIR`. What the settings of `fedmchain` were chosen by: of the "
+        f"Made by `python -m benchmarks {VALIDATION_SUITE} --data DIR`. For choosing the settings of `fedmchain`: of the "
         f"people of suite `{SUITE}` five train, the sixth is unseen, and the two that results are of take no part. Missing "
         f"rate {ABLATION_RATE}; accuracy on the unseen person, mean over seeds {' and '.join(map(str, VALIDATION_SEEDS))}, "
         "without intervals: one person and two seeds tell large differences only. Rows differ from `fedmchain`, as it is "
