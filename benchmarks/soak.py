@@ -55,12 +55,13 @@ def soak(home: Path, kills: int, draw: random.Random) -> int:
         striker.start()
         follow(federation.superlink, repository(), config, attempts=kills + 1)
         striker.join(RECOVERY_SECONDS)
-    lines = [line for line in folder.read_metrics() if line["scope"] == "round" and line["round"] <= config.rounds]
+    told = folder.read_metrics()
+    lines = [line for line in told if line["scope"] == "round" and line["round"] <= config.rounds]
     lost = set(range(1, config.rounds + 1)) - {line["round"] for line in lines}
     short = [line["round"] for line in lines if line["replies"] < len(NODES)]
     print(f"kills: {done.total()} ({', '.join(f'{count} {role}' for role, count in sorted(done.items()))})")
     print(f"rounds: {len(lines)} of {config.rounds} finished, {len(lost)} lost, {len(short)} without all nodes {short}")
-    for line in folder.read_metrics():
+    for line in told:
         if line["scope"] == "rejection" and line["round"] in short:
             print(f"round {line['round']}: without {line['node']}: {line['reason']}: {line['detail']}")
     print(f"checkpoints: {len(damaged)} damaged {damaged}")

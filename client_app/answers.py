@@ -17,6 +17,7 @@ from torch import Tensor
 
 from concord.config import RunConfig
 from concord.wire.messages import decode, encode
+from concord.wire.records import record_digest
 from concord.wire.v1 import federation_pb2 as pb
 
 Answer = tuple[pb.Report, dict[str, NDArray[np.float32]]]
@@ -27,14 +28,7 @@ ELSEWHERE = ("run-folder", "resume")  # settings that no answer depends on
 def question_of(config: RunConfig, record: RecordDict) -> str:
     """Digest of what is asked: all of a message, and the settings of the run."""
     settings = {key: value for key, value in config.flat().items() if key not in ELSEWHERE}
-    digest = hashlib.sha256(repr(sorted(settings.items())).encode())
-    for _, entries in sorted(record.config_records.items()):
-        digest.update(repr(sorted(entries.items())).encode())
-    for _, arrays in sorted(record.array_records.items()):
-        for name, array in sorted(arrays.items()):
-            digest.update(name.encode())
-            digest.update(array.data)
-    return digest.hexdigest()
+    return hashlib.sha256(f"{sorted(settings.items())} {record_digest(record)}".encode()).hexdigest()
 
 
 def answer_to_tensors(report: pb.Report, arrays: Mapping[str, NDArray[np.float32]]) -> dict[str, Tensor]:

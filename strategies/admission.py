@@ -70,10 +70,11 @@ class Admission:
 
     def _answers(self) -> dict[int, Message | None]:
         """What came since the last look, None for a node whose time to answer is over; closes what nothing can come of."""
+        still_open = [exchange for exchange in self._open if exchange.waits_for]  # before: time may run out in between
         answers: dict[int, Message | None] = {}
         for exchange in self._open:
             answers |= exchange.take()
-        self._open = [exchange for exchange in self._open if exchange.waits_for]
+        self._open = still_open
         return answers
 
     def _decide(self, node_id: int, reply: Message | None, there: set[int], encoders: Mapping[str, str]) -> None:

@@ -210,10 +210,12 @@ class ConcordStrategy(Strategy):
         groups = dict(self.state.groups)
         shares: dict[str, dict[str, float]] = {}
         ratios: list[float] = []
-        for names in self._averaged_together():
+        if self.rule is None:
+            return groups, shares, ratios
+        for names in self._averaged_together(self.rule):
             current = {name: self.state.groups[name] for name in names}
             updates = [update for a in accepted if (update := update_of(a, current)) is not None]
-            if self.rule is None or not updates:
+            if not updates:
                 continue
             with torch.no_grad():
                 average = self.rule.average(joined(current), updates)
@@ -223,12 +225,11 @@ class ConcordStrategy(Strategy):
             ratios += [] if average.norm_ratio is None else [average.norm_ratio]
         return groups, shares, ratios
 
-    def _averaged_together(self) -> Iterable[list[str]]:
+    def _averaged_together(self, rule: Rule) -> Iterable[list[str]]:
         """Names of the groups, those of a modality together where the rule wants it so."""
         together: dict[str, list[str]] = defaultdict(list)
         for name in self.state.groups:
-            modality = modality_of(name) if self.rule is not None and self.rule.by_modality else ""
-            together[modality or name].append(name)
+            together[(modality_of(name) if rule.by_modality else "") or name].append(name)
         return together.values()
 
     def _outcome(

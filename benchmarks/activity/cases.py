@@ -26,6 +26,8 @@ CENTRALISED_STEPS = 20 * 18  # one node takes as many batches of each modality a
 FULL = Row("fedmchain", "fedmchain")
 JOINT_ROW = Row("joint", "fedavg", JOINT)
 PHASES_ROW = Row("phases alone", "fedmchain", {**DENSE, "fedmchain.regulariser": "none"})
+LATE_FUSION_ROW = Row("late fusion", "fedavg")
+DENSE_ROW = Row("dense, mean", "fedmchain", DENSE)
 METHOD_ROWS = (
     Row("centralised, joint", "centralised", {**JOINT, "local-steps": CENTRALISED_STEPS}),
     FULL,
@@ -33,7 +35,7 @@ METHOD_ROWS = (
     JOINT_ROW,
     Row("joint, modality dropout", "fedavg", {**JOINT, "fusion.dropout": 0.3}),
     Row("joint, FedProx", "fedprox", JOINT),
-    Row("late fusion", "fedavg"),
+    LATE_FUSION_ROW,
     Row("joint, top-k", "fedavg", {**JOINT, "update.values": "float32", "update.density": 0.1}),
     Row("joint, sign election", "fedavg", {**JOINT, **TIES, "update.values": "float32", "update.density": 1.0}),
     Row("joint, sparse ternary", "fedavg", {**JOINT, "update.values": "sign", "update.density": 0.1}),
@@ -53,7 +55,7 @@ ABLATIONS = (
     Row("no election", "fedmchain", {"ssca.elect": False}),
     Row("mean over the winners", "fedmchain", WINNERS),
     Row("top-k alone (mean)", "fedmchain", {"aggregation.rule": "mean"}),
-    Row("dense, mean", "fedmchain", DENSE),
+    DENSE_ROW,
     Row("no error feedback", "fedmchain", {"update.error-feedback": False}),
     Row("density 0.01", "fedmchain", {"update.density": 0.01}),
     Row("density 0.05", "fedmchain", {"update.density": 0.05}),
@@ -67,9 +69,9 @@ VALIDATION_SEEDS = (100, 101)  # that no result uses
 TRIALS = (
     FULL,
     JOINT_ROW,
-    Row("late fusion", "fedavg"),
+    LATE_FUSION_ROW,
     PHASES_ROW,
-    Row("dense, mean", "fedmchain", DENSE),
+    DENSE_ROW,
     Row("dense, mean, residual", "fedmchain", {**DENSE, "fedmchain.regulariser": "residual"}),
     Row("mean", "fedmchain", {"aggregation.rule": "mean"}),
     Row("residual", "fedmchain", {"fedmchain.regulariser": "residual"}),

@@ -11,7 +11,6 @@ from benchmarks.activity.cases import (
     ABLATION_RATE,
     ABLATIONS,
     ATTACKED,
-    COMMON,
     FULL,
     JOINT_ROW,
     METHOD_ROWS,
@@ -78,8 +77,7 @@ def trials_page(results: Results) -> str:
     """What settings were chosen by."""
     rows = []
     for row in TRIALS:
-        found = [results.get(Case(VALIDATION_SUITE, row, scenario(ABLATION_RATE), seed, COMMON).key) for seed in VALIDATION_SEEDS]
-        runs = [figures for figures in found if figures]
+        runs = [figures for seed in VALIDATION_SEEDS if (figures := seed_figures(results, row, ABLATION_RATE, seed))]
         values = [[of(figures) for figures in runs] for of in (figure(FUSED), *map(figure, SENSORS), bytes_in_all("up"))]
         rows.append([row.name, str(len(runs)), *(cell_of_mean(v) for v in values[:-1]), cell_of_mean(values[-1], 1000, 0)])
     parts = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Mapping
 
@@ -48,6 +49,17 @@ def record_bytes(record: RecordDict) -> int:
     """Payload of a record in bytes: messages and arrays, without Flower's envelope."""
     messages = sum(len(v) for config in record.config_records.values() for v in config.values() if isinstance(v, bytes))
     return messages + sum(len(array.data) for arrays in record.array_records.values() for array in arrays.values())
+
+
+def record_digest(record: RecordDict) -> str:
+    """SHA-256, in hexadecimal, of all that a record holds, whatever the order."""
+    configs = {f"{name}/{key}": v for name, config in record.config_records.items() for key, v in config.items()}
+    parts = {key: value if isinstance(value, bytes) else repr(value).encode() for key, value in configs.items()}
+    parts |= {f"{name}/{key}": array.data for name, arrays in record.array_records.items() for key, array in arrays.items()}
+    digest = hashlib.sha256()
+    for key, data in sorted(parts.items()):
+        digest.update(hashlib.sha256(key.encode()).digest() + hashlib.sha256(data).digest())
+    return digest.hexdigest()
 
 
 def _read_array(name: str, array: Array) -> NDArray[np.float32]:
