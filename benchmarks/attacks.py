@@ -4,6 +4,7 @@
 - ``large-norm``: the change of every group, ten times as large (what is a hundred times as large is rejected anyway).
 - ``mimicry``: the change of one honest node, sent by all attackers as their own, so that it counts many times; of each group
   the first honest node that answers in a round (in the round before, for attackers that answer earlier).
+- ``absent``: an error, so nothing of theirs counts: the control that tells what is lost with their data alone.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from flwr.app import Message, MessageType
+from flwr.app import Error, Message, MessageType
 from numpy.typing import NDArray
 
 from client_app.sparsify import CODINGS
@@ -24,12 +25,13 @@ from concord.wire.groups import shapes_from_manifest
 from concord.wire.records import arrays_from_record, message_from_record, to_record
 from concord.wire.sparse import sparse_from_wire, sparse_to_wire
 from concord.wire.v1 import federation_pb2 as pb
-from server_app.in_process import Intercept
+from server_app.in_process import RAISED, Intercept
 
 Change = NDArray[np.float32]
 SHARE = 0.2  # of the nodes
 SCALES = {"sign-flip": -1.0, "large-norm": 10.0}
-ATTACKS = (*SCALES, "mimicry")
+ABSENT = "absent"
+ATTACKS = (*SCALES, "mimicry", ABSENT)
 
 
 def attackers(nodes: int, seed: int) -> set[int]:
@@ -47,6 +49,8 @@ def attack(kind: str, config: RunConfig, nodes: int) -> Intercept:
         if reply.has_error() or not message.metadata.message_type.startswith(MessageType.TRAIN):
             return reply
         round_ = message_from_record(pb.Report, reply.content).round
+        if node_id in hostile and kind == ABSENT:
+            return Message(Error(RAISED, "absent"), reply_to=message)
         if node_id in hostile:
             swap(message, reply, config, lambda group, change: altered(kind, change, honest.get(group, (0, change))[1]))
         else:

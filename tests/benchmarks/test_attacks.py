@@ -9,14 +9,14 @@ import pytest
 from flwr.app import Message
 from tiny_run import Settings, open_tiny, report_of, tiny_config
 
-from benchmarks.attacks import ATTACKS, attack, attackers, changes
+from benchmarks.attacks import ABSENT, ATTACKS, attack, attackers, changes
 from server_app.in_process import Intercept
 
 NODES = ("image-forms-a", "tone-north", "tone-south", "image-forms-b", "image-forms-c")  # they answer by name
 
 
 @pytest.mark.parametrize("settings", [{"method": "fedavg"}, {"method": "fedmchain", "update.values": "float32"}], ids=str)
-@pytest.mark.parametrize("kind", ATTACKS)
+@pytest.mark.parametrize("kind", [kind for kind in ATTACKS if kind != ABSENT])
 def test_the_fifth_node_sends_something_else(kind: str, settings: Settings, tmp_path: Path) -> None:
     sent: dict[int, dict[str, np.ndarray]] = {}
     received: dict[int, dict[str, np.ndarray]] = {}
@@ -45,3 +45,11 @@ def test_the_fifth_node_sends_something_else(kind: str, settings: Settings, tmp_
                 expected = {"sign-flip": -change, "large-norm": 10 * change, "mimicry": sent[1][group]}[kind]
             np.testing.assert_allclose(received[node_id][group], expected, rtol=1e-3, atol=1e-5)
             assert change.any()
+
+
+def test_of_the_absent_nothing_counts(tmp_path: Path) -> None:
+    settings: Settings = {"method": "fedavg", "rounds": 1}
+    inner = attack(ABSENT, tiny_config(tmp_path, settings), len(NODES))
+    result = open_tiny(tmp_path, settings, NODES, inner).rounds()
+    assert [(r.node, r.reason) for r in result.rejections] == [("image-forms-b", "node-error")]
+    assert set(result.node_accuracy) == set(NODES), "all are measured in the end"
