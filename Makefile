@@ -44,8 +44,8 @@ soak: $(SETUP) ## kill parts of a real federation while it trains, and count wha
 	$(BIN)/python -m benchmarks.soak
 
 proto: $(DEV) ## generate concord/wire/v1 from proto/
-	PATH="$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -I proto/concord \
-	  --python_out=concord/wire --mypy_out=concord/wire proto/concord/v1/*.proto
+	PATH="$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -I concord/wire=proto/concord \
+	  --python_out=. --grpc_python_out=. --mypy_out=. --mypy_grpc_out=. concord/wire/v1/federation.proto
 
 clean: ## remove what can be made again; runs/ stays
 	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

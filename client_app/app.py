@@ -9,6 +9,8 @@ import torch
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
+from client_app.agents.methods import AGENT_METHODS
+from client_app.agents.node import AgentNode
 from client_app.answers import answer_from_tensors, answer_to_tensors, question_of
 from client_app.data.node_data import NodeData
 from client_app.data.node_folder import load_node
@@ -43,8 +45,8 @@ def evaluate_final(message: Message, context: Context) -> Message:
     return _perform(message, context)
 
 
-def open_node(context: Context) -> Node:
-    """This node, from its run config and node config.
+def open_node(context: Context) -> Node | AgentNode:
+    """This node, or this agent, from its run config and node config.
 
     Node config: ``data`` names the folder of the node's own data and anchors (`concord data deal`); without it the node
     deals its part of the run's suite to itself, by ``node`` (a name) or by ``partition-id``. ``state-folder``: where
@@ -57,7 +59,8 @@ def open_node(context: Context) -> Node:
         data, anchors = _dealt_data(config, str(about.get("node", "")), int(about.get("partition-id", 0)))
     run_folder = config.run_folder or default_run_folder(context.run_id)
     state = node_folder(run_folder, str(about.get("state-folder", "")), data.name)
-    return Node(config, data, anchors, NodeStore(state), choose_device(config.device))
+    kind = AgentNode if config.method in AGENT_METHODS else Node
+    return kind(config, data, anchors, NodeStore(state), choose_device(config.device))
 
 
 def _perform(message: Message, context: Context) -> Message:
@@ -73,9 +76,14 @@ def _perform(message: Message, context: Context) -> Message:
     return Message(to_record(report, arrays), reply_to=message)
 
 
+def _pooled(config: RunConfig) -> bool:
+    """Whether one node holds the data of all."""
+    return config.method in METHODS and METHODS[config.method].pooled
+
+
 @lru_cache(maxsize=8)
 def _own_data(config: RunConfig, folder: Path) -> tuple[NodeData, AnchorSet]:
-    return load_node(folder, config, pooled=METHODS[config.method].pooled)
+    return load_node(folder, config, pooled=_pooled(config))
 
 
 @lru_cache(maxsize=64)
@@ -83,7 +91,7 @@ def _dealt_data(config: RunConfig, name: str, partition: int) -> tuple[NodeData,
     from client_app.data.federation import build_federation  # a second to import, in a process that lives for one message
 
     data = Path(config.data) if config.data else None
-    federation = build_federation(config.suite, data, config.seed, config.scenario, METHODS[config.method].pooled)
+    federation = build_federation(config.suite, data, config.seed, config.scenario, _pooled(config))
     by_name = {node.name: node for node in federation.nodes}
     if name and name not in by_name:
         raise ConcordError("C203", f"suite {config.suite} has no node {name!r}", f"set node to one of: {', '.join(by_name)}")

@@ -57,7 +57,7 @@ class MultimodalModel(nn.Module):
         trunk = build_trunk(config, base)
         self.width = width = int(trunk.config.hidden_size)  # type: ignore[union-attr, arg-type]
         keys = sorted({self.trunk_key(modality) for modality in modalities})
-        share_weights = config.adapter.kind != "full"
+        share_weights = config.adapter_kind != "full"
         self.trunks = nn.ModuleDict(
             {key: adapt_trunk(copy_trunk(trunk, share_weights), config, rank or config.adapter.rank) for key in keys}
         )

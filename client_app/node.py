@@ -99,12 +99,7 @@ class Node:
             ConcordError: C303 when the server's anchors are not this node's, C501 for a malformed instruction.
         """
         started = time.monotonic()
-        if instruction.anchor_digest != self.anchors.digest:
-            raise ConcordError(
-                "C303",
-                f"node {self.data.name}: own anchors {self.anchors.digest[:12]}, the server's {instruction.anchor_digest[:12]}",
-                "copy the server's anchor folder to this node and set `anchors` to it",
-            )
+        check_anchors(instruction, self.anchors, self.data.name)
         report = pb.Report(
             schema_version=SCHEMA_VERSION, round=instruction.round, node=self.data.name, anchor_digest=self.anchors.digest
         )
@@ -265,6 +260,16 @@ class Node:
         for modality, anchors in self.own_anchors.items():
             means_CD, mask_C = anchor_means(model, modality, anchors, len(self.anchors.concepts), self.device)
             report.grams.append(pb.ModalityGram(modality=modality, gram=gram_to_wire(gram(means_CD).cpu(), mask_C.cpu())))
+
+
+def check_anchors(instruction: pb.Instruction, anchors: AnchorSet, name: str) -> None:
+    """ConcordError C303 when the server's anchors are not those of the node of that name."""
+    if instruction.anchor_digest != anchors.digest:
+        raise ConcordError(
+            "C303",
+            f"node {name}: own anchors {anchors.digest[:12]}, the server's {instruction.anchor_digest[:12]}",
+            "copy the server's anchor folder to this node and set `anchors` to it",
+        )
 
 
 def choose_device(name: str) -> torch.device:

@@ -50,13 +50,13 @@ def copy_trunk(trunk: nn.Module, share_weights: bool) -> nn.Module:
 
 def adapt_trunk(trunk: nn.Module, config: RunConfig, rank: int) -> nn.Module:
     """Freezes the trunk and adds adapters of `rank`; with `adapter.kind` full, the trunk as it is, all trainable."""
-    if config.adapter.kind == "full":
+    if config.adapter_kind == "full":
         return trunk
     settings = LoraConfig(
         r=rank,
         lora_alpha=config.adapter.alpha * rank / config.adapter.rank,  # s is one for all ranks
         target_modules=adapter_targets(config.adapter.targets),
-        use_dora=config.adapter.kind == "dora",
+        use_dora=config.adapter_kind == "dora",
         lora_dropout=0.0,
         bias="none",
     )

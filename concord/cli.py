@@ -25,7 +25,11 @@ app.add_typer(keys_app, name="keys")
 
 Method = Annotated[str | None, typer.Option(help="a name of `concord methods`; default geolora")]
 Scenario = Annotated[
-    str | None, typer.Option(help="labelled, unlabelled=<modality>, disjoint-labels, local-heads, missing=<rate>, skew=<number>")
+    str | None,
+    typer.Option(
+        help="labelled, unlabelled=<modality>, disjoint-labels, local-heads, missing=<rate>, skew=<number>, multimodal=<share>, "
+        "unbalanced; joined by +"
+    ),
 ]
 Seed = Annotated[int | None, typer.Option(help="seed of splits, initial weights and batches")]
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="any key of `concord config`")]
@@ -102,6 +106,20 @@ def submit(
         raise ConcordError("C601", "neither or both of --ca-certificate and --insecure", "name the federation's ca.crt")
     options = _run_options(method, suite, scenario, data, seed)
     command.submit(superlink, ca_certificate, nodes or [], options, settings or [], out.absolute(), Console(), quiet=quiet)
+
+
+@app.command()
+def peer(
+    config: Annotated[Path, typer.Option(help="the agent's peer.toml, see docs/peers.md")] = Path("peer.toml"),
+    quiet: Quiet = False,
+) -> None:
+    """Runs one agent without a server: it trains on its own data and exchanges slices with its neighbours.
+
+    The same command again goes on after the last round that is done.
+    """
+    from concord.commands import peer as command
+
+    command.run(config, Console(), quiet=quiet)
 
 
 @data_app.command("list")
@@ -188,6 +206,39 @@ def keys_node(
     from concord.commands import keys
 
     keys.node(folder, ca_certificate, host, Console())
+
+
+@keys_app.command("peer")
+def keys_peer(
+    folder: Annotated[Path, typer.Argument(help="folder of the agent, named after it: keys/ward-3")],
+    host: Annotated[
+        list[str] | None, typer.Option(help="a name or address of the agent's machine; may be repeated; default localhost")
+    ] = None,
+    ca: Annotated[
+        Path | None, typer.Option(help="folder made by `concord keys ca`; without it, a request is made for its holder to sign")
+    ] = None,
+    days: Annotated[int, typer.Option(min=1, help="until the certificate expires")] = 825,
+    renew: Annotated[bool, typer.Option("--renew", help="make the certificate, or the request, again with the same key")] = False,
+) -> None:
+    """Makes the key and certificate of an agent without a server; what is there is kept."""
+    from concord.commands import keys
+
+    keys.peer(folder, ca, host, days, Console(), renew=renew)
+
+
+@keys_app.command("sign")
+def keys_sign(
+    request: Annotated[Path, typer.Argument(help="peer.csr of an agent")],
+    ca: Annotated[Path, typer.Option(help="folder made by `concord keys ca`")] = Path("keys/ca"),
+    days: Annotated[int, typer.Option(min=1, help="until the certificate expires")] = 825,
+    renew: Annotated[bool, typer.Option("--renew", help="replace the certificate beside the request")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="sign without asking")] = False,
+) -> None:
+    """Shows what an agent asks for, and issues its certificate beside the request."""
+    from concord.commands import keys
+
+    if not keys.sign(request, ca, days, Console(), renew=renew, confirm=lambda: yes or typer.confirm("Is this the agent?")):
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -23,12 +23,17 @@ Scalar = str | int | float | bool
 Share = Annotated[float, Field(gt=0, le=1)]
 HeadScope = Literal["shared", "modality", "local"]
 Scope = Literal["shared", "modality"]
+AdapterKind = Literal["dora", "lora", "full"]
 NonNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 
 
 # What `auto` means for a method that does not take the values of all others: chained phases train each modality alone.
-AUTO: Mapping[str, Mapping[str, str]] = {"fedmchain": {"adapter.scope": "modality", "update.values": "sign"}}
+AGENTS = ("parse", "dsgd-modality-sliced", "dsgd-modality", "dsgd-task", "dsgd-hybrid", "harmony", "alone")  # no server's model
+AUTO: Mapping[str, Mapping[str, str]] = {
+    "fedmchain": {"adapter.scope": "modality", "update.values": "sign"},
+    **{name: {"adapter.scope": "modality", "adapter.kind": "full"} for name in AGENTS},
+}
 
 
 class Section(BaseModel):
@@ -51,9 +56,9 @@ class ModelConfig(Section):
 
 
 class AdapterConfig(Section):
-    kind: Literal["dora", "lora", "full"] = Field("dora", description="what is trained in the trunk")
+    kind: Literal["auto", AdapterKind] = Field("auto", description="what is trained in the trunk; auto = dora, of agents: full")
     scope: Literal["auto", Scope] = Field(
-        "auto", description="one adapter for all modalities, or one each; auto = shared, fedmchain: one each"
+        "auto", description="one adapter for all modalities, or one each; auto = shared, of fedmchain and agents: one each"
     )
     rank: Count = Field(8, description="rank of the shared adapter")
     rank_by_modality: str = Field("", description="smaller ranks for some nodes, as 'speech=4,word=2'")
@@ -161,6 +166,26 @@ class FedMChainConfig(Section):
     passes: Count = Field(1, description="passes over the chain in a round, E")
 
 
+class ParseConfig(Section):
+    slice_width: Count = Field(24, description="dimensions of each of the three slices of an embedding")
+    contrast_weight: NonNegative = Field(0.1, description="weight of drawing the redundant slices of an instance together")
+    contrast_temperature: Annotated[float, Field(gt=0)] = Field(0.2, description="temperature of that contrastive loss")
+    redundant_head: Literal["modality", "shared"] = Field(
+        "modality", description="a head of the redundant slices for each modality, or one for all agents"
+    )
+
+
+class OverlayConfig(Section):
+    kind: Literal["ring", "chordal-ring", "random-regular", "complete"] = Field(
+        "chordal-ring", description="which agents are neighbours"
+    )
+    degree: Annotated[int, Field(ge=2, multiple_of=2)] = Field(
+        4, description="neighbours of an agent in a random-regular overlay"
+    )
+    budget: Annotated[int, Field(ge=0)] = Field(0, description="most bytes of one message to a neighbour; 0: no bound")
+    patience: Count = Field(3, description="rounds of silence after which an agent counts as gone")
+
+
 class RunConfig(Section):
     """One run. Every field has a default in pyproject.toml that equals the one here (tested)."""
 
@@ -201,6 +226,13 @@ class RunConfig(Section):
     fusion: FusionConfig = FusionConfig()
     fedprox: FedProxConfig = FedProxConfig()
     fedmchain: FedMChainConfig = FedMChainConfig()
+    parse: ParseConfig = ParseConfig()
+    overlay: OverlayConfig = OverlayConfig()
+
+    @property
+    def adapter_kind(self) -> str:
+        """What is trained in the trunk."""
+        return self._auto("adapter.kind", "dora") if self.adapter.kind == "auto" else self.adapter.kind
 
     @property
     def adapter_scope(self) -> Scope:

@@ -29,6 +29,8 @@ TITLES: dict[str, str] = {
     "C601": "keys or certificates cannot be used",
     "C602": "the SuperLink does not answer",
     "C603": "a node could not be registered",
+    "C604": "an agent's address cannot be used",
+    "C605": "an agent cannot be started",
 }
 
 

@@ -1,33 +1,46 @@
-"""Certificates and keys of a federation: one folder for the authority, one for the SuperLink, one for each node.
+"""Certificates and keys of a federation: one folder for the authority, one for the SuperLink, one for each node or agent.
 
 A folder holds all that its machine needs and nothing of another's. A node makes its key where it will be used; only
 the public half leaves. What is there is kept, so every function can be called again.
 
-======================  =====================================  ===========================================
-authority (offline)     SuperLink                              node
-======================  =====================================  ===========================================
-``ca.crt ca.key``       ``ca.crt server.crt server.key``       ``node.key node.pub link.crt link.key``
-                        ``superexec.secret``                   ``superexec.secret``, and ``ca.crt`` as a copy
-======================  =====================================  ===========================================
+===================  ================================  ===============================================  ======================
+authority (offline)  SuperLink                         node                                             agent without a server
+===================  ================================  ===============================================  ======================
+``ca.crt ca.key``    ``ca.crt server.crt server.key``  ``node.key node.pub link.crt link.key``          ``peer.key peer.crt``,
+                     ``superexec.secret``              ``superexec.secret``, and ``ca.crt`` as a copy   ``ca.crt`` as a copy
+===================  ================================  ===============================================  ======================
 
 ``server.*`` proves the SuperLink to all. ``node.*`` proves the node to the SuperLink. ``link.*`` protects the way
 between a SuperNode and its own ClientApp executor, which no other machine uses: it is its own authority.
 ``superexec.secret`` lets executors take tasks.
+
+``peer.*`` proves an agent to all others, whether it calls or is called. Where the authority is on another machine, an agent
+makes ``peer.key`` and a request ``peer.csr``; the authority signs that, and sends ``peer.crt`` and ``ca.crt`` back.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import secrets
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.hazmat.primitives import serialization
 
+from concord.certificates import (
+    PrivateKey,
+    Request,
+    agent_certificate,
+    agent_name,
+    agent_request,
+    common_name,
+    new_key,
+    read_certificate,
+    read_key,
+    read_request,
+    self_signed,
+    server_certificate,
+)
 from concord.errors import ConcordError
 from concord.run_folder import atomic_write
 
@@ -35,12 +48,12 @@ AUTHORITY_DAYS = 3650
 SERVER_DAYS = 825  # more is refused by some TLS stacks
 LOCAL_HOSTS = ("localhost", "127.0.0.1")
 SECRET_BYTES = 32
-_BACKDATED = timedelta(hours=1)  # clocks of machines differ
 
 CA_CERTIFICATE, CA_KEY = "ca.crt", "ca.key"
 SERVER_CERTIFICATE, SERVER_KEY = "server.crt", "server.key"
 LINK_CERTIFICATE, LINK_KEY = "link.crt", "link.key"
 NODE_KEY, NODE_PUBLIC_KEY = "node.key", "node.pub"
+PEER_CERTIFICATE, PEER_KEY, PEER_REQUEST = "peer.crt", "peer.key", "peer.csr"
 SECRET = "superexec.secret"  # noqa: S105 - a file name
 
 
@@ -52,8 +65,8 @@ def make_authority(folder: Path, days: int = AUTHORITY_DAYS) -> list[Path]:
     """
     if _complete(folder, CA_CERTIFICATE, CA_KEY):
         return []
-    key = ec.generate_private_key(ec.SECP384R1())
-    certificate = _certificate("Concord federation CA", key, None, (), days, is_authority=True)
+    key = new_key()
+    certificate = self_signed("Concord federation CA", key, days)
     return _write_pair(folder, CA_CERTIFICATE, certificate, CA_KEY, key)
 
 
@@ -76,9 +89,8 @@ def make_server(
         raise ConcordError("C601", "a server certificate without a host name", "name every host name or address with --host")
     made = []
     if renew or not _complete(folder, SERVER_CERTIFICATE, SERVER_KEY):
-        issuer = _read_certificate(authority / CA_CERTIFICATE), _read_key(authority / CA_KEY)
-        key = _read_key(folder / SERVER_KEY) if renew else ec.generate_private_key(ec.SECP384R1())
-        certificate = _certificate(hosts[0], key, issuer, hosts, days)
+        key = read_key(folder / SERVER_KEY) if renew else new_key()
+        certificate = server_certificate(key.public_key(), hosts, days, *_read_authority(authority))
         made += _write_pair(folder, SERVER_CERTIFICATE, certificate, SERVER_KEY, key)
     return made + _copy_authority(authority / CA_CERTIFICATE, folder) + _make_secret(folder)
 
@@ -96,71 +108,84 @@ def make_node(folder: Path, authority_certificate: Path | None = None, hosts: Se
     """
     made = []
     if not _complete(folder, NODE_KEY, NODE_PUBLIC_KEY):
-        key = ec.generate_private_key(ec.SECP384R1())
+        key = new_key()
         openssh = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption())
         public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
         made += [_write_secret(folder / NODE_KEY, openssh), _write_public(folder / NODE_PUBLIC_KEY, public + b"\n")]
     if not _complete(folder, LINK_CERTIFICATE, LINK_KEY):
-        key = ec.generate_private_key(ec.SECP384R1())
-        link = _certificate(f"{folder.name} link", key, None, hosts, AUTHORITY_DAYS, is_authority=True)
+        key = new_key()
+        link = self_signed(f"{folder.name} link", key, AUTHORITY_DAYS, hosts)
         made += _write_pair(folder, LINK_CERTIFICATE, link, LINK_KEY, key)
     if authority_certificate is not None:
         made += _copy_authority(authority_certificate, folder)
     return made + _make_secret(folder)
 
 
-def _certificate(
-    name: str,
-    key: ec.EllipticCurvePrivateKey,
-    issuer: tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None,
-    hosts: Sequence[str],
-    days: int,
+def make_peer(
+    folder: Path,
+    authority: Path | None = None,
+    hosts: Sequence[str] = LOCAL_HOSTS,
+    days: int = SERVER_DAYS,
     *,
-    is_authority: bool = False,
-) -> x509.Certificate:
-    """A certificate signed by `issuer`, or by itself."""
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64])])
-    now = datetime.now(UTC)
-    usage = x509.KeyUsage(
-        digital_signature=True,
-        key_cert_sign=is_authority,
-        crl_sign=is_authority,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
-    signer = issuer[1] if issuer else key
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer[0].subject if issuer else subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _BACKDATED)
-        .not_valid_after(now + timedelta(days=days))
-        .add_extension(x509.BasicConstraints(ca=is_authority, path_length=0 if is_authority else None), critical=True)
-        .add_extension(usage, critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
-    )
-    if hosts:
-        builder = builder.add_extension(x509.SubjectAlternativeName([_general_name(host) for host in hosts]), critical=False)
-        builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-    return builder.sign(signer, hashes.SHA384())
+    renew: bool = False,
+) -> list[Path]:
+    """What an agent without a server proves itself with to the others; its name is that of the folder.
+
+    Args:
+        folder: made if missing. A certificate or request in it keeps its name when the folder gets another one.
+        authority: folder made by `make_authority`; None where it is on another machine: then a request is made.
+        hosts: names and addresses of the agent's machine. Agents know each other by name, other clients go by these.
+        days: until the certificate expires.
+        renew: make the certificate, or the request, again with the key that is there; other agents need nothing new.
+
+    Raises:
+        ConcordError: C601, when the authority cannot be read, the key is gone, or the folder's name is none of an agent.
+    """
+    certificate, request, secret = folder / PEER_CERTIFICATE, folder / PEER_REQUEST, folder / PEER_KEY
+    name = _peer_name(folder)
+    there = [path.name for path in (certificate, request) if path.exists()]
+    made = []
+    if not secret.exists():
+        if there or renew:
+            hint = f"bring {PEER_KEY} back, or begin again in an empty folder"
+            raise ConcordError("C601", f"{folder} has {', '.join(there) or 'nothing to renew,'} but not {PEER_KEY}", hint)
+        made.append(_write_key(secret, new_key()))
+    key = read_key(secret)
+    if authority is None:
+        if renew or not there:
+            made.append(_write_public(request, agent_request(name, key, hosts)))
+        return made
+    if renew or not certificate.exists():
+        wanted = Request(name, tuple(hosts), key.public_key())
+        made.append(_write_certificate(certificate, agent_certificate(wanted, days, *_read_authority(authority))))
+    return made + _copy_authority(authority / CA_CERTIFICATE, folder)
 
 
-def _general_name(host: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ipaddress.ip_address(host))
-    except ValueError:
-        pass
-    try:
-        return x509.DNSName(host)
-    except ValueError as error:
-        raise ConcordError("C601", f"{host!r} is no host name: {error}", "give a DNS name or an IP address") from error
+def sign_request(path: Path, request: Request, authority: Path, days: int = SERVER_DAYS, *, renew: bool = False) -> list[Path]:
+    """The certificate for `request`, and a copy of the authority's own, beside the file `path` that the request was read from.
+
+    Raises:
+        ConcordError: C601, when the authority cannot be read, or another certificate is there and `renew` is not set.
+    """
+    target = path.with_suffix(".crt")
+    if target == path or target.name == CA_CERTIFICATE:
+        raise ConcordError("C601", f"the certificate for {path} would be {target}", "call it AGENT.csr")
+    made = []
+    if target.exists() and not renew:
+        if not request.is_answered_by(read_certificate(target)):
+            raise ConcordError("C601", f"{target} is there, and is not for this request", "give --renew to replace it")
+    else:
+        made.append(_write_certificate(target, agent_certificate(request, days, *_read_authority(authority))))
+    return made + _copy_authority(authority / CA_CERTIFICATE, path.parent)
+
+
+def _peer_name(folder: Path) -> str:
+    """The name in the certificate or request that is there; otherwise the folder's, which a container may not show."""
+    if (folder / PEER_CERTIFICATE).exists():
+        return agent_name(common_name(read_certificate(folder / PEER_CERTIFICATE).subject))
+    if (folder / PEER_REQUEST).exists():
+        return read_request(folder / PEER_REQUEST).name
+    return agent_name(folder.absolute().name)
 
 
 def _complete(folder: Path, *names: str) -> bool:
@@ -173,27 +198,12 @@ def _complete(folder: Path, *names: str) -> bool:
     return bool(there)
 
 
-def _read_certificate(path: Path) -> x509.Certificate:
-    try:
-        return x509.load_pem_x509_certificate(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise ConcordError("C601", f"{path}: {error}", "make the authority with `concord keys ca`, or name its folder") from error
-
-
-def _read_key(path: Path) -> ec.EllipticCurvePrivateKey:
-    try:
-        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
-    except (OSError, ValueError, TypeError) as error:
-        raise ConcordError(
-            "C601", f"{path}: {error}", "name the folder that holds the key, and check that you may read it"
-        ) from error
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise ConcordError("C601", f"{path}: not an elliptic-curve key", "make the pair again with `concord keys`")
-    return key
+def _read_authority(folder: Path) -> tuple[x509.Certificate, PrivateKey]:
+    return read_certificate(folder / CA_CERTIFICATE), read_key(folder / CA_KEY)
 
 
 def _copy_authority(certificate: Path, folder: Path) -> list[Path]:
-    pem = _read_certificate(certificate).public_bytes(serialization.Encoding.PEM)
+    pem = read_certificate(certificate).public_bytes(serialization.Encoding.PEM)
     target = folder / CA_CERTIFICATE
     if target.exists() and target.read_bytes() == pem:
         return []
@@ -205,14 +215,17 @@ def _make_secret(folder: Path) -> list[Path]:
     return [] if path.exists() else [_write_secret(path, secrets.token_hex(SECRET_BYTES).encode())]
 
 
-def _write_pair(
-    folder: Path, certificate_name: str, certificate: x509.Certificate, key_name: str, key: ec.EllipticCurvePrivateKey
-) -> list[Path]:
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    return [
-        _write_secret(folder / key_name, pem),
-        _write_public(folder / certificate_name, certificate.public_bytes(serialization.Encoding.PEM)),
-    ]
+def _write_pair(folder: Path, certificate_name: str, certificate: x509.Certificate, key_name: str, key: PrivateKey) -> list[Path]:
+    return [_write_key(folder / key_name, key), _write_certificate(folder / certificate_name, certificate)]
+
+
+def _write_key(path: Path, key: PrivateKey) -> Path:
+    encoding = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    return _write_secret(path, key.private_bytes(*encoding))
+
+
+def _write_certificate(path: Path, certificate: x509.Certificate) -> Path:
+    return _write_public(path, certificate.public_bytes(serialization.Encoding.PEM))
 
 
 def _write_public(path: Path, content: bytes) -> Path:

@@ -1,7 +1,8 @@
 """Scenarios: which labels and modalities the nodes have and whether heads travel, told by a few words in the run config.
 
-A scenario is one or more words joined by ``+``: at most one of `KINDS`, ``missing=R`` and ``skew=A``. Not every suite
-takes every word: digits are not paired, so a node of theirs has no modality to lack.
+A scenario is one or more words joined by ``+``: at most one of `KINDS`, who holds what (``missing=R``, or ``multimodal=R`` and
+perhaps ``unbalanced``), and ``skew=A``. Not every suite takes every word: digits are not paired, so a node of theirs has no
+modality to lack.
 """
 
 from __future__ import annotations
@@ -16,7 +17,12 @@ from concord.errors import ConcordError
 Kind = Literal["labelled", "unlabelled", "disjoint-labels", "local-heads"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 JOIN = "+"
-USAGE = "labelled, unlabelled=<modality>, disjoint-labels or local-heads; missing=<rate>, skew=<concentration>; joined by +"
+WITH_VALUE = ("unlabelled", "missing", "multimodal", "skew")
+WORDS = (*KINDS, "missing", "multimodal", "unbalanced", "skew")
+USAGE = (
+    "labelled, unlabelled=<modality>, disjoint-labels or local-heads; "
+    "missing=<rate>, or multimodal=<share> with or without unbalanced; skew=<concentration>; joined by +"
+)
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,8 @@ class Scenario:
         kind: which labels are hidden, or whose heads stay at home.
         modality: for ``unlabelled`` the modality whose nodes have no labels.
         missing: rate in [0, 1) at which a node lacks a modality that it could hold.
+        multimodal: share in (0, 1] of the nodes that hold all modalities; the others hold one each.
+        unbalanced: whether most nodes with one modality hold the first; otherwise equally many hold each.
         skew: concentration, above 0, of the Dirichlet distribution by which labels are dealt to nodes; None: evenly.
     """
 
@@ -34,12 +42,16 @@ class Scenario:
     modality: str = ""
     missing: float = 0.0
     skew: float | None = None
+    multimodal: float = 1.0
+    unbalanced: bool = False
 
     def __str__(self) -> str:
         kind = f"{self.kind}={self.modality}" if self.modality else self.kind
         words = [kind] if self.kind != "labelled" else []
         words += [f"missing={self.missing!r}"] if self.missing else []
-        words += [f"skew={self.skew!r}"] if self.skew is not None else []
+        words += [f"multimodal={self.multimodal!r}"] if self.multimodal != 1 or self.unbalanced else []
+        words += ["unbalanced"] if self.unbalanced else []
+        words += [f"skew={self.skew!r}".replace(JOIN, "")] if self.skew is not None else []  # 1e+16 would be two words
         return JOIN.join(words) or kind
 
 
@@ -52,24 +64,30 @@ def parse_scenario(text: str, modalities: Sequence[str], refused: Mapping[str, s
     """Reads a scenario.
 
     Args:
-        text: words joined by ``+``; ``missing=0`` is ``labelled``.
+        text: words joined by ``+``; ``missing=0`` and ``multimodal=1`` are ``labelled``.
         modalities: those of the suite.
         refused: words that make no sense for the suite, each with the reason.
 
     Raises:
-        ConcordError: C204 when it is none, names a modality that the suite does not have, or says what the suite refuses.
+        ConcordError: C204 when it is none, names a modality that the suite does not have, says what the suite refuses, or
+            has words that do not go together.
     """
     said: dict[str, str] = {}
     for written in scenario_words(text):
         word, equals, _ = written.partition("=")
         about = "labels" if word in KINDS else word
-        if word not in (*KINDS, "missing", "skew") or bool(equals) != (word in ("unlabelled", "missing", "skew")):
+        if word not in WORDS or bool(equals) != (word in WITH_VALUE):
             raise ConcordError("C204", f"no scenario {written!r}", f"choose one of: {USAGE}")
         if about in said:
             raise ConcordError("C204", f"scenario {text!r} speaks of {about} twice", f"at most one of each: {USAGE}")
         if refused and word in refused:
             raise ConcordError("C204", f"scenario {text!r}: {word} makes no sense here: {refused[word]}", "leave it out")
         said[about] = written
+    if "missing" in said and "multimodal" in said:
+        raise ConcordError("C204", f"scenario {text!r}: missing and multimodal both say who holds what", "leave one of them out")
+    if "unbalanced" in said and "multimodal" not in said:
+        what = "unbalanced is about nodes that hold one modality, and without multimodal=<share> none is said to"
+        raise ConcordError("C204", f"scenario {text!r}: {what}", "write multimodal=0.5+unbalanced, for example")
     kind, _, modality = said.get("labels", "labelled").partition("=")
     if kind == "unlabelled" and modality not in modalities:
         raise ConcordError("C204", f"scenario {text!r}: no modality {modality!r}", f"choose one of: {', '.join(modalities)}")
@@ -78,6 +96,8 @@ def parse_scenario(text: str, modalities: Sequence[str], refused: Mapping[str, s
         modality,
         _number(said.get("missing", "missing=0"), lambda rate: 0 <= rate < 1, "a rate from 0 to below 1"),
         _number(said["skew"], lambda skew: 0 < skew < math.inf, "a number above 0") if "skew" in said else None,
+        _number(said.get("multimodal", "multimodal=1"), lambda share: 0 < share <= 1, "a share above 0, at most 1"),
+        "unbalanced" in said,
     )
 
 

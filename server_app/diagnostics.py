@@ -28,7 +28,7 @@ class AdaptedLayer:
 
 def adapted_layers(config: RunConfig, base: Mapping[str, Tensor] | None) -> dict[str, AdaptedLayer]:
     """The layers whose direction DoRA averages, by name; none for other adapters."""
-    if config.adapter.kind != "dora":
+    if config.adapter_kind != "dora":
         return {}
     trunk = adapt_trunk(build_trunk(config, base), config, config.adapter.rank)
     return {

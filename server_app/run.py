@@ -14,6 +14,7 @@ from flwr.app import ArrayRecord, ConfigRecord
 from flwr.serverapp import Grid
 from torch import Tensor
 
+from client_app.agents.methods import check_agents
 from client_app.encoders import encoder_of
 from client_app.model import MultimodalModel, check_model
 from concord.anchors import AnchorSet, load_anchors
@@ -30,7 +31,7 @@ from server_app.report import write_report
 from server_app.results import Result, save_result
 from server_app.warmup import warm_up
 from strategies.exchange import exchange
-from strategies.registry import METHODS, check_method
+from strategies.registry import check_method
 from strategies.state import GlobalState, Outcome
 from strategies.strategy import ConcordStrategy
 
@@ -73,7 +74,8 @@ class Run:
             self.train_round(round_)
         result = self.evaluate()
         save_result(self.folder.path, result)
-        export_model(self.folder.model, self.config, self.anchors, self.strategy.state)
+        if self.strategy.state.groups:
+            export_model(self.folder.model, self.config, self.anchors, self.strategy.state)
         self.folder.append_metrics({"scope": "run", "event": "finished", "message": ""})
         write_report(self.folder.path)
         return result
@@ -174,13 +176,13 @@ def open_run(config: RunConfig, grid: Grid) -> Run:
     Raises:
         ConcordError: before any training starts, when settings, data, anchors or the folder are not as they must be.
     """
-    check_method(config)
+    entry = check_method(config)
     anchors = run_anchors(config)
     unknown = set(config.adapter.ranks()) - set(anchors.modalities)
     if unknown:
         have = ", ".join(sorted(anchors.modalities))
         raise ConcordError("C103", f"adapter.rank-by-modality names {', '.join(sorted(unknown))}", f"choose from: {have}")
-    width = check_model(config, sorted(anchors.modalities))
+    width = (check_agents if entry.of_agents else check_model)(config, sorted(anchors.modalities))
     folder = RunFolder(config.run_folder)
     folder.lock()
     folder.remove_unfinished()
@@ -188,8 +190,8 @@ def open_run(config: RunConfig, grid: Grid) -> Run:
         check_resumable(config, folder)
     folder.prepare(config)
     goes_on = config.resume and has_checkpoint(folder.checkpoint)
-    state = GlobalState({}) if goes_on else initial_state(config, anchors)
-    strategy = METHODS[config.method].strategy(config, anchors, state, width)
+    state = GlobalState({}) if goes_on else state_of_forwarding(anchors) if entry.of_agents else initial_state(config, anchors)
+    strategy = entry.strategy(config, anchors, state, width)
     if goes_on:
         strategy.state = load_checkpoint(folder.checkpoint, strategy.consensus)
         if strategy.state.round_ > config.rounds:
@@ -229,9 +231,14 @@ def initial_state(config: RunConfig, anchors: AnchorSet) -> GlobalState:
     model = MultimodalModel(config, sorted(anchors.modalities), len(anchors.concepts), base=base or None)
     groups = {name: {key: p.detach().clone() for key, p in group.items()} for name, group in model.groups().items()}
     encoders = {modality: encoder_of(modality).identity for modality in anchors.modalities}
-    if config.adapter.kind == "full":  # the warm trunk is a group like any other
+    if config.adapter_kind == "full":  # the warm trunk is a group like any other
         return GlobalState(groups, encoders=encoders)
     return GlobalState(groups, base, _digest(base) if base else "", encoders)
+
+
+def state_of_forwarding(anchors: AnchorSet) -> GlobalState:
+    """What a server knows that keeps no model: which encoders there are."""
+    return GlobalState({}, encoders={modality: encoder_of(modality).identity for modality in anchors.modalities})
 
 
 def _unanswered(outcome: Outcome) -> ConcordError:

@@ -27,8 +27,8 @@ class Consensus(Protocol):
     def update(self, reports: Sequence[pb.Report]) -> None:
         """Takes in the good reports of a round."""
 
-    def write(self, instruction: pb.Instruction) -> None:
-        """Puts what is agreed on into an instruction."""
+    def write(self, instruction: pb.Instruction, node: str) -> None:
+        """Puts what is agreed on into the instruction of a node."""
 
     def state(self) -> dict[str, Tensor]:
         """Everything a checkpoint needs."""
@@ -46,7 +46,7 @@ class NoConsensus:
     def update(self, reports: Sequence[pb.Report]) -> None:
         """Keeps nothing."""
 
-    def write(self, instruction: pb.Instruction) -> None:
+    def write(self, instruction: pb.Instruction, node: str) -> None:
         """Adds nothing."""
 
     def state(self) -> dict[str, Tensor]:
@@ -89,7 +89,7 @@ class GramConsensus:
         if self.with_frame:
             self._frame_CD = frame(*self._agreed[""], self.width, self._frame_CD)
 
-    def write(self, instruction: pb.Instruction) -> None:
+    def write(self, instruction: pb.Instruction, node: str) -> None:
         if "" in self._agreed:
             instruction.consensus.CopyFrom(gram_to_wire(*self._agreed[""]))
         for modality, agreed in self._agreed.items():
@@ -137,7 +137,7 @@ class PrototypeConsensus:
             self._means_CD, fresh_C = aggregate_prototypes(means, counts, self._means_CD)
             self._mask_C = self._mask_C | fresh_C
 
-    def write(self, instruction: pb.Instruction) -> None:
+    def write(self, instruction: pb.Instruction, node: str) -> None:
         if self._means_CD is not None:
             instruction.prototypes.CopyFrom(prototypes_to_wire(self._means_CD, self._mask_C))
 

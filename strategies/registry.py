@@ -14,6 +14,7 @@ from strategies.fedmchain import FedMChain
 from strategies.fedproto import FedProto
 from strategies.geolora import GeoLora
 from strategies.local import Local
+from strategies.parse import Forwarding
 from strategies.rules import RuleName, check_rule
 from strategies.state import GlobalState
 from strategies.strategy import ConcordStrategy
@@ -35,6 +36,7 @@ class MethodEntry:
         rule: its own averaging rule; None when it averages nothing.
         pooled: one node holds all data (the upper bound).
         in_phases: nodes train one modality after the other, so that each needs an adapter and a head of its own.
+        of_agents: nodes exchange slices among themselves, and the server only forwards them.
     """
 
     summary: str
@@ -42,6 +44,11 @@ class MethodEntry:
     rule: RuleName | None
     pooled: bool = False
     in_phases: bool = False
+    of_agents: bool = False
+
+
+def _of_agents(summary: str) -> MethodEntry:
+    return MethodEntry(summary, Forwarding, None, of_agents=True)
 
 
 METHODS: dict[str, MethodEntry] = {
@@ -60,6 +67,13 @@ METHODS: dict[str, MethodEntry] = {
         fedmchain.DEFAULT_RULE,
         in_phases=True,
     ),
+    "parse": _of_agents("agents without a server exchange the slices that both can use: redundant, unique, synergistic"),
+    "dsgd-modality-sliced": _of_agents("agents with PARSE's model exchange all that belongs to one modality"),
+    "dsgd-modality": _of_agents("agents exchange the encoder of each modality with all who hold it"),
+    "dsgd-task": _of_agents("agents exchange whole models with those who hold the same modalities"),
+    "dsgd-hybrid": _of_agents("agents exchange encoders by modality, classifiers by the modalities that they hold"),
+    "harmony": _of_agents("agents exchange models of one modality first, classifiers of several after"),
+    "alone": _of_agents("no exchange: each agent learns from its own data"),
     "centralised": MethodEntry("all data in one place: the upper bound", FedAvg, fedavg.DEFAULT_RULE, pooled=True),
 }
 

@@ -223,7 +223,7 @@ def check_rule(config: RunConfig, default: RuleName, *, averages: bool) -> None:
         raise _refused(rule, "it averages whole factors, and here sparse updates travel", "set update.values=dense")
     if sparse and config.adapter.ranks():
         raise _refused(rule, "sparse updates of groups of different rank cannot be averaged", "unset adapter.rank-by-modality")
-    factors_travel = config.adapter.train_a and config.adapter.kind != "full"
+    factors_travel = config.adapter.train_a and config.adapter_kind != "full"
     if rule == "low-rank" and not factors_travel:
         raise _refused(
             rule, "it averages trained pairs B, A, and here A is not trained", "set adapter.train-a=true with lora or dora"

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from concord.anchors import AnchorSet
 from concord.config import RunConfig
+from concord.samples import FUSED
 from concord.wire.groups import manifest_of, modality_of, pack, shapes_of
 from concord.wire.messages import SCHEMA_VERSION
 from concord.wire.records import BASE, record_bytes, to_record
@@ -69,6 +70,10 @@ class ConcordStrategy(Strategy):
     def needs_variance(self) -> bool:
         """Whether nodes are asked for their predictive variance."""
         return self.consensus.needs_variance or (self.rule is not None and self.rule.needs_variance)
+
+    def figures(self, census: pb.Census) -> frozenset[str]:
+        """Names under which a node may report how well it predicts."""
+        return frozenset({FUSED, *(holding.modality for holding in census.holdings)})
 
     def admit(self, grid: Grid) -> None:
         """Takes the census of nodes that are new; see `Admission`."""
@@ -173,6 +178,7 @@ class ConcordStrategy(Strategy):
                 self.config.aggregation.norm_bound,
                 self.needs_variance,
                 sparse=self.config.update_values != "dense",
+                figures=self.figures(census),
             )
             messages.append(
                 Message(record, dst_node_id=node_id, message_type=action, ttl=self.config.round_timeout, group_id=str(round_))
@@ -200,7 +206,7 @@ class ConcordStrategy(Strategy):
             run_token=self.state.token,
             last_counted=self.state.counted.get(census.node, 0),
         )
-        self.consensus.write(instruction)
+        self.consensus.write(instruction, census.node)
         return to_record(instruction, {name: pack(group) for name, group in travelling.items()}), sent
 
     def _average(

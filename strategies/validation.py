@@ -14,7 +14,6 @@ from torch import Tensor
 
 from concord.anchors import AnchorSet
 from concord.functional.sparse import SparseUpdate, l2_norm
-from concord.samples import FUSED
 from concord.wire.groups import Group, modality_of, shapes_from_manifest, shapes_of, unpack
 from concord.wire.messages import WireError, gram_from_wire, matrix_from_wire, prototypes_from_wire
 from concord.wire.records import arrays_from_record, message_from_record
@@ -101,6 +100,7 @@ class Expectation:
         width: dimension D of the shared space.
         norm_bound: largest L2 norm of a group's change, and of a class prototype.
         needs_variance: whether each group must claim a variance.
+        figures: names under which it may report how well it predicts.
         sparse: whether groups come as sparse updates.
     """
 
@@ -111,6 +111,7 @@ class Expectation:
     width: int
     norm_bound: float
     needs_variance: bool
+    figures: frozenset[str]
     sparse: bool = False
 
 
@@ -193,7 +194,7 @@ def check_census(census: pb.Census, anchors: AnchorSet, encoders: Mapping[str, s
 
 
 def _check_figures(report: pb.Report, expected: Expectation) -> None:
-    _check_modalities(report, expected.census)
+    _check_modalities(report, expected)
     for entry in report.grams:
         _check_gram(entry, expected.anchors)
     if report.HasField("prototypes"):
@@ -223,9 +224,9 @@ def _check_counts(evaluation: pb.Evaluation, classes: int) -> None:
         raise Rejected(Reason.EVALUATION, "a class with more hits than samples")
 
 
-def _check_modalities(report: pb.Report, census: pb.Census) -> None:
+def _check_modalities(report: pb.Report, expected: Expectation) -> None:
     """Each figure is of a modality that the node holds, and there once: none counts twice."""
-    held = {holding.modality for holding in census.holdings}
+    held = {holding.modality for holding in expected.census.holdings}
     named = [
         *(("Gram", entry.modality, "") for entry in report.grams),
         *(("evaluation", entry.modality, entry.split) for entry in report.evaluations),
@@ -233,7 +234,7 @@ def _check_modalities(report: pb.Report, census: pb.Census) -> None:
     ]
     seen: set[tuple[str, str, str]] = set()
     for what, modality, split in named:
-        if modality not in held and (what, modality) != ("evaluation", FUSED):
+        if modality not in (expected.figures if what == "evaluation" else held):
             raise Rejected(Reason.UNKNOWN_MODALITY, f"{what} of {modality!r}, its census names {sorted(held)}")
         if (what, modality, split) in seen:
             raise Rejected(Reason.UNKNOWN_MODALITY, f"{what} of {modality!r} {split} more than once")

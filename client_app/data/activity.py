@@ -45,6 +45,7 @@ SENSORS = (
     PairedModality("magnetometer", MAGNETOMETER),
 )
 OF_THE_INSTANCE = "a label belongs to a window, which all its sensors share"
+BY_MISSING = "here missing=<rate> says which nodes lack a sensor; suites activity-agents are made for multimodal=<share>"
 
 
 def _three_nodes_each(people: Iterable[str]) -> dict[str, Holder]:
@@ -61,7 +62,12 @@ ACTIVITY = PairedSuite(
     nodes=_three_nodes_each(PEOPLE),
     unseen=UNSEEN_PEOPLE,
     anchors_per_concept=2,
-    refused={"unlabelled": OF_THE_INSTANCE, "disjoint-labels": OF_THE_INSTANCE},
+    refused={
+        "unlabelled": OF_THE_INSTANCE,
+        "disjoint-labels": OF_THE_INSTANCE,
+        "multimodal": BY_MISSING,
+        "unbalanced": BY_MISSING,
+    },
 )
 
 VALIDATION = replace(

@@ -54,7 +54,7 @@ def build_federation(suite: str, data: Path | None, seed: int, scenario: str, po
         suite: a name of `suite_names`.
         data: folder of the data packs; may be None for a suite that comes with the dependencies.
         seed: draws anchors, tests and training samples.
-        scenario: which labels are hidden and which modalities are missing, see `concord.scenario`.
+        scenario: which labels are hidden and who holds which modalities, see `concord.scenario`.
         pooled: one node that holds what all nodes hold: what learning without borders would reach.
 
     Raises:
@@ -70,7 +70,7 @@ def build_federation(suite: str, data: Path | None, seed: int, scenario: str, po
     else:
         nodes, public = _deal_unpaired(found, corpora, parsed, seed)
     anchors = AnchorSet(found.concepts, public)
-    return Federation(suite, found.concepts, found.modality_names, (_pool(nodes),) if pooled else nodes, anchors)
+    return Federation(suite, found.concepts, found.modality_names, (pool(nodes),) if pooled else nodes, anchors)
 
 
 def known_classes(rank: int, modalities: int, classes: int) -> Tensor:
@@ -123,10 +123,23 @@ def _nodes_of(modality: Modality, dealt: Split, hidden_C: Tensor) -> list[NodeDa
     return nodes
 
 
-def _pool(nodes: tuple[NodeData, ...]) -> NodeData:
-    tests = {name: _union([node.tests[name] for node in nodes]) for name in nodes[0].tests}
-    joint = {name: tuple(i for node in nodes for i in node.joint[name]) for name in nodes[0].joint}
+def pool(nodes: tuple[NodeData, ...]) -> NodeData:
+    """One node that holds what all `nodes` hold, each test instance once; fused, it tests what is there in all modalities."""
+    tests = {
+        name: {m: _each_once(samples) for m, samples in _union([node.tests[name] for node in nodes]).items()}
+        for name in nodes[0].tests
+    }
+    joint = {}
+    for name in nodes[0].joint:
+        everywhere = set[str].intersection(*({*samples.ids} for samples in tests[name].values()))
+        joint[name] = tuple(dict.fromkeys(i for node in nodes for i in node.joint[name] if i in everywhere))
     return NodeData(POOLED, _union([node.train for node in nodes]), tests, joint)
+
+
+def _each_once(samples: Samples) -> Samples:
+    """The first sample of each id."""
+    first = {i: position for position, i in reversed([*enumerate(samples.ids)])}
+    return samples if len(first) == len(samples) else samples.take(sorted(first.values()))
 
 
 def _union(parts: list[Mapping[str, Samples]]) -> dict[str, Samples]:

@@ -18,10 +18,12 @@ class NodeData:
             ids of all modalities are the same, in the same order: samples with the same id are one instance.
         tests: per split, ``random`` (held-out samples of the owners of nodes) or ``unseen`` (of owners that no node
             has), and modality: this node's shard. The shards of the nodes of a modality are disjoint and cover the
-            test set, so that sums over nodes are figures over the whole set.
+            test set, so that sums over nodes are figures over the whole set. In a suite with `whole_tests` every node has
+            the whole of ``unseen`` instead, and of ``random`` its own part, in the modalities that it holds: figures there
+            are each node's own.
         joint: per split the ids of the instances on which the node's fused prediction, from all the modalities that it
             holds, is measured. Each id is in the node's tests of all its modalities; the parts of all nodes are disjoint
-            and cover the instances of the split. Empty in suites without pairs.
+            and cover the instances of the split, but for ``unseen`` with `whole_tests`. Empty in suites without pairs.
     """
 
     name: str

@@ -36,7 +36,7 @@ _AGAIN = "deal the data again with `concord data deal`"
 
 @dataclass(frozen=True)
 class Origin:
-    """What a node's data was dealt with. Two nodes of one run must have the same, or their tests are not disjoint."""
+    """What a node's data was dealt with. Two nodes of one run must have the same, or their data do not go together."""
 
     suite: str
     seed: int

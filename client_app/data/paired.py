@@ -8,6 +8,8 @@ it does not depend on which modalities are missing, so figures at different rate
 - The instances of unseen owners are shared out to all nodes.
 - A node tests its own part in the modalities that it holds. In a modality that it lacks, its part is dealt evenly to the
   nodes that hold it, on top of their own: in each modality the tests of all holders cover the split.
+- In a suite with `whole_tests` every node tests all instances of unseen owners instead, and as ``random`` its own part
+  alone, in the modalities that it holds.
 
 Instances that equal an earlier one in one modality are left out in all.
 
@@ -18,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +35,7 @@ from concord.scenario import Scenario
 from concord.seeding import derive_seed
 
 HOLDERS = 2  # nodes that hold a modality at the least, however many are missing: one alone would have no one to learn with
+FIRST_SHARE = 0.75  # of the nodes with one modality: those that hold the first one, where kinds are unbalanced
 SMALLEST_PART = 0.5  # of an even part: the least that label skew leaves to a node
 TRIES = 200
 
@@ -62,12 +66,16 @@ def deal_pairs(
     if any(c.samples.ids != first.samples.ids or c.owners != first.owners for c in corpora.values()):
         raise ValueError(f"suite {suite.name}: the modalities do not have the same instances")
     dealt = deal(suite, first, distinct_instances([c.samples for c in corpora.values()]), scenario.skew, seed)
-    held = holdings(suite, scenario.missing, seed)
-    tests = {
-        (split, m): parts_to_test(parts, [node for node, modalities in held.items() if m in modalities])
-        for split, parts in dealt.joint.items()
-        for m in suite.modality_names
-    }
+    if scenario.multimodal < 1:
+        held = one_or_all(suite, scenario.multimodal, unbalanced=scenario.unbalanced, seed=seed)
+    else:
+        held = holdings(suite, scenario.missing, seed)
+    tests = {}
+    for m in suite.modality_names:
+        holders = [node for node, modalities in held.items() if m in modalities]
+        for split, parts in dealt.joint.items():
+            tested = {node: parts[node] for node in holders} if suite.whole_tests else parts_to_test(parts, holders)
+            tests[split, m] = _take_each(corpora[m], tested)
     nodes = []
     for node, modalities in held.items():
         if not dealt.train[node].size:
@@ -77,7 +85,7 @@ def deal_pairs(
                 "run `concord data check`; the files may hold only a part of the pack",
             )
         train = {m: _take(corpora[m], dealt.train[node]) for m in modalities}
-        shards = {split: {m: _take(corpora[m], tests[split, m][node]) for m in modalities} for split in dealt.joint}
+        shards = {split: {m: tests[split, m][node] for m in modalities} for split in dealt.joint}
         joint = {split: _take(first, parts[node]).ids for split, parts in dealt.joint.items()}
         nodes.append(NodeData(node, train, shards, joint))
     return tuple(nodes), {m: _take(corpora[m], index) for m, index in dealt.anchors.items()}
@@ -104,7 +112,7 @@ def deal(suite: PairedSuite, corpus: Corpus, usable: Index, skew: float | None, 
         train |= zip(names, train_parts, strict=True)
         random |= zip(names, test_parts, strict=True)
     unseen = free[np.isin(owner_N[free], suite.unseen)]
-    shards = {name: unseen[part :: len(suite.nodes)] for part, name in enumerate(suite.nodes)}
+    shards = {name: unseen if suite.whole_tests else unseen[part :: len(suite.nodes)] for part, name in enumerate(suite.nodes)}
     return Deal(anchors, train, {"random": random, "unseen": shards})
 
 
@@ -150,6 +158,34 @@ def holdings(suite: PairedSuite, missing: float, seed: int) -> dict[str, tuple[s
         name: tuple(m for m in holder.modalities if luck[name, m] >= missing or (name, m) in kept)
         for name, holder in suite.nodes.items()
     }
+
+
+def one_or_all(suite: PairedSuite, share: float, *, unbalanced: bool, seed: int) -> dict[str, tuple[str, ...]]:
+    """Per node the modalities that it holds, where a `share` of the nodes hold all and each of the others holds one.
+
+    Those who hold all, one at least, are drawn by turns from all owners, in an order in which the share has no part: who
+    holds all at one share does at a higher one. The others are gone through owner by owner, so that what `single_kinds`
+    gives to the nodes of one owner is as varied as it can be.
+    """
+    names, owners = list(suite.nodes), [holder.owner for holder in suite.nodes.values()]
+    rng = np.random.default_rng(derive_seed(seed, suite.name, "multimodal"))
+    drawn = draw_evenly(np.arange(len(names)), owners, len(names), rng).tolist()
+    several = max(1, round(share * len(names)))
+    rank = {owner: turn for turn, owner in enumerate(dict.fromkeys(owners[i] for i in drawn))}
+    others = sorted(drawn[several:], key=lambda i: rank[owners[i]])
+    kinds = dict(zip(others, single_kinds(suite.modality_names, len(others), unbalanced=unbalanced), strict=True))
+    return {name: (kinds[i],) if i in kinds else suite.nodes[name].modalities for i, name in enumerate(names)}
+
+
+def single_kinds(modalities: Sequence[str], count: int, *, unbalanced: bool) -> list[str]:
+    """The modality of each of `count` nodes that hold one: by turns.
+
+    Unbalanced, three quarters (rounded) hold the first modality; the others, by turns, lie evenly between them.
+    """
+    if not unbalanced:
+        return [modalities[i % len(modalities)] for i in range(count)]
+    rest, turns = count - round(FIRST_SHARE * count), cycle(modalities[1:])
+    return [next(turns) if (i + 1) * rest // count > i * rest // count else modalities[0] for i in range(count)]
 
 
 def draw_shares(groups: Mapping[int, Index], parts: int, concepts: int, skew: float, rng: np.random.Generator) -> Shares:
@@ -208,6 +244,12 @@ def _deal_by_turns(groups: Mapping[int, Index], parts: int) -> list[Index]:
 def _sorted(parts: Sequence[Index]) -> Index:
     """All of `parts`, in the order of the corpus."""
     return np.sort(np.concatenate([np.empty(0, np.int64), *parts]))
+
+
+def _take_each(corpus: Corpus, parts: Mapping[str, Index]) -> dict[str, Samples]:
+    """Per node its part; nodes with the same part share one copy."""
+    taken = {index.tobytes(): _take(corpus, index) for index in parts.values()}
+    return {node: taken[index.tobytes()] for node, index in parts.items()}
 
 
 def _take(corpus: Corpus, index: Index) -> Samples:

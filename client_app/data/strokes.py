@@ -13,6 +13,7 @@ from client_app.data.suite import Holder, PairedModality, PairedSuite
 KINDS = {"image": ("image",), "pen": ("pen",), "paired": ("image", "pen")}
 DRAWERS_A_KIND = 5
 OF_THE_INSTANCE = "a label belongs to a drawing, which image and path share"
+SAID_ALREADY = "the suite itself says which nodes hold images, paths or both"
 
 
 def _drawer(number: int) -> str:
@@ -43,7 +44,9 @@ STROKES = PairedSuite(
     refused={
         "unlabelled": OF_THE_INSTANCE,
         "disjoint-labels": OF_THE_INSTANCE,
-        "missing": "the suite itself says which nodes hold images, paths or both",
+        "missing": SAID_ALREADY,
+        "multimodal": SAID_ALREADY,
+        "unbalanced": SAID_ALREADY,
         "skew": "a drawer is one node with one sample of each class",
     },
 )

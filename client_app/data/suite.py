@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from client_app.data.corpus import Reader
 from client_app.data.packs import PackFile
 
+HOLDS_ONE = "a node holds one modality, so it has none to lack"
 DIGITS_IN_ENGLISH = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
@@ -97,7 +98,9 @@ class Suite(SuiteFacts):
     def refused(self) -> Mapping[str, str]:
         """Words of scenarios that make no sense here, with the reason."""
         return {
-            "missing": "a node holds one modality, so it has none to lack",
+            "missing": HOLDS_ONE,
+            "multimodal": HOLDS_ONE,
+            "unbalanced": HOLDS_ONE,
             "skew": "the samples of an owner are at one node, so there is nothing to share out",
         }
 
@@ -111,6 +114,9 @@ class PairedSuite(SuiteFacts):
         unseen: owners whose instances no node trains on.
         anchors_per_concept: anchors of each concept in each modality.
         refused: words of scenarios that make no sense here, with the reason.
+        whole_tests: whether every node tests all instances of `unseen` owners, and for ``random`` its own part alone. For
+            nodes that learn without a server: nobody sums over shards there. Otherwise both tests are shared out, also
+            the parts of nodes that lack a modality.
     """
 
     modalities: tuple[PairedModality, ...]
@@ -118,6 +124,7 @@ class PairedSuite(SuiteFacts):
     unseen: tuple[str, ...]
     anchors_per_concept: int
     refused: Mapping[str, str]
+    whole_tests: bool = False
 
 
 def names(text: str) -> tuple[str, ...]:

@@ -20,17 +20,17 @@ class Descent:
 
     Args:
         parameters: those that it changes.
-        method: adds its penalties on the weights to every step.
         config: learning rate, weight decay and the bound of the gradient's norm.
         round_: from 1; the learning rate falls with it.
+        method: adds its penalties on the weights to every step; None: there are none.
     """
 
-    def __init__(self, parameters: Sequence[nn.Parameter], method: Method, config: RunConfig, round_: int) -> None:
+    def __init__(self, parameters: Sequence[nn.Parameter], config: RunConfig, round_: int, method: Method | None = None) -> None:
         self.parameters, self._method, self._clip_norm = parameters, method, config.clip_norm
         self._optimiser = torch.optim.AdamW(
             parameters, lr=learning_rate(config, round_), weight_decay=config.weight_decay, fused=True
         )
-        self._start = [p.detach().clone() for p in parameters] if method.pulls_back else []
+        self._start = [p.detach().clone() for p in parameters] if method is not None and method.pulls_back else []
         self._sums: dict[str, float] = defaultdict(float)
         self._steps = 0
 
@@ -38,7 +38,8 @@ class Descent:
         """One step on the sum of the named scalar terms; a name may come more than once."""
         self._optimiser.zero_grad()
         total = torch.zeros((), device=self.parameters[0].device)
-        for name, term in (*terms, *self._method.penalties(self.parameters, self._start).items()):
+        penalties = self._method.penalties(self.parameters, self._start) if self._method is not None else {}
+        for name, term in (*terms, *penalties.items()):
             total = total + term
             self._sums[name] += float(term.detach())
         if total.requires_grad:

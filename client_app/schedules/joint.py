@@ -31,7 +31,7 @@ def train_jointly(task: Task) -> dict[str, float]:
     generator = task.generator("joint")
     batches = endless(torch.arange(len(instances.ids)), task.config.batch_size, generator)
     anchors = {m: task.anchor_batches(m) for m in task.samples} if task.method.sees_anchors else {}
-    descent = Descent(trainable_parameters(task.model), task.method, task.config, task.round_)
+    descent = Descent(trainable_parameters(task.model), task.config, task.round_, task.method)
     task.model.train()
     for _ in range(task.config.local_steps):
         descent.step(_terms(task, instances, next(batches, None), anchors, generator))

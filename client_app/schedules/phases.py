@@ -34,7 +34,7 @@ def train_in_phases(task: Task) -> dict[str, float]:
     settings = task.config.fedmchain
     batches = {modality: task.batches(modality) for modality in task.samples}
     chain = _order(task)
-    descents = {m: Descent(trainable_parameters(*task.model.parts_of(m)), task.method, task.config, task.round_) for m in chain}
+    descents = {m: Descent(trainable_parameters(*task.model.parts_of(m)), task.config, task.round_, task.method) for m in chain}
     for pass_ in range(settings.passes):
         all_have_begun = task.round_ > 1 or pass_ > 0
         for position, modality in enumerate(chain):

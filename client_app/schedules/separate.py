@@ -15,7 +15,7 @@ from client_app.views import Batches, draw_views
 def train_separately(task: Task) -> dict[str, float]:
     """`local-steps` steps on the sum of the method's terms over all modalities; the mean of each term."""
     batches = {modality: task.batches(modality) for modality in task.samples}
-    descent = Descent(trainable_parameters(task.model), task.method, task.config, task.round_)
+    descent = Descent(trainable_parameters(task.model), task.config, task.round_, task.method)
     task.model.train()
     for _ in range(task.config.local_steps):
         descent.step(_terms(task, batches))

@@ -14,6 +14,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from concord.config import RunConfig
+from concord.kinds import of_all_slices
 
 if TYPE_CHECKING:
     from server_app.results import Result
@@ -33,7 +34,8 @@ def result_table(result: Result) -> Table:
     table.add_column("accuracy")
     for split in splits:
         table.add_column(split, justify="right")
-    for modality in sorted({modality for by_modality in result.accuracy.values() for modality in by_modality}):
+    named = {name for by_name in result.accuracy.values() for name in by_name}
+    for modality in sorted(named, key=lambda name: (not of_all_slices(name), name)):
         figures = [result.accuracy[split].get(modality) for split in splits]
         table.add_row(modality, *("-" if f is None or math.isnan(f.accuracy) else f"{f.accuracy:.3f}" for f in figures))
     return table

@@ -22,7 +22,7 @@ SCHEMA_VERSION = 1
 TOKEN_BYTES = 16  # of the token of a run, which is sent in hex
 MAX_ELEMENTS = 1 << 26  # of one matrix on the wire: 256 MiB of float32
 
-M = TypeVar("M", pb.Census, pb.Instruction, pb.Report)
+M = TypeVar("M", pb.Census, pb.Instruction, pb.Report, pb.Hello, pb.SliceUpdate, pb.Receipt)
 
 
 class WireError(ConcordError):

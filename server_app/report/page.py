@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from concord.config import parse_config
+from concord.kinds import of_all_slices
 from concord.run_folder import RunFolder, atomic_write, has_finished
 from server_app.report import charts, palette, panels
 from server_app.report.cards import headline
@@ -21,11 +22,20 @@ from server_app.results import Result, load_result
 METHODS = {
     "geolora": "GeoLoRA",
     "fedavg": "FedAvg",
+    "fedprox": "FedProx",
+    "fedmchain": "FedMChain",
     "fedproto": "FedProto",
     "local": "Local training",
     "anchors-only": "Anchors only",
     "self-training": "Self-training",
     "centralised": "Centralised training",
+    "parse": "PARSE",
+    "dsgd-modality-sliced": "DSGD by modality, PARSE's model",
+    "dsgd-modality": "DSGD by modality",
+    "dsgd-task": "DSGD by task",
+    "dsgd-hybrid": "DSGD hybrid",
+    "harmony": "Harmony",
+    "alone": "Agents alone",
 }
 COMMAND_DEFAULTS = {"share-test-embeddings": True}
 
@@ -44,9 +54,9 @@ def render_report(config: Mapping[str, Any], metrics: Iterable[Line], result: Re
 
     Where a finished run was resumed and has not finished again, the old final figures do not count.
     """
-    lines = tuple(metrics)
+    lines = tuple(line for line in metrics if of_all_slices(str(line.get("modality", ""))))
     over = result is not None and has_finished(lines, config.get("rounds"), result.rounds)
-    run = Run(config, lines, result if over else None)
+    run = Run(config, lines, _of_whole_models(result) if result is not None and over else None)
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(percent=percent, score=score, size=size, duration=duration, whole=whole)
     environment.globals.update(bar=charts.bar, palette=palette)
@@ -66,6 +76,16 @@ def render_report(config: Mapping[str, Any], metrics: Iterable[Line], result: Re
         round_rows=panels.round_rows(run),
         command=_command(run.config),
     )
+
+
+def _of_whole_models(result: Result) -> Result:
+    """The figures without those of slices, of which there are six for each kind of agent."""
+    accuracy = {s: {n: one for n, one in by.items() if of_all_slices(n)} for s, by in result.accuracy.items()}
+    nodes = {
+        node: {s: {n: one for n, one in by.items() if of_all_slices(n)} for s, by in splits.items()}
+        for node, splits in result.node_accuracy.items()
+    }
+    return result.model_copy(update={"accuracy": accuracy, "node_accuracy": nodes})
 
 
 def _command(config: Mapping[str, Any]) -> str:

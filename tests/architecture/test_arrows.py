@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("concord", "client_app", "strategies", "server_app")
+PACKAGES = ("concord", "client_app", "strategies", "server_app", "peer_app")
 FORBIDDEN = {
-    "concord": {"client_app", "strategies", "server_app"},
-    "client_app": {"strategies", "server_app"},
-    "strategies": {"client_app", "server_app"},
-    "server_app": set(),
+    "concord": {"client_app", "strategies", "server_app", "peer_app"},
+    "client_app": {"strategies", "server_app", "peer_app"},
+    "strategies": {"client_app", "server_app", "peer_app"},
+    "server_app": {"peer_app"},
+    "peer_app": {"server_app"},
 }
 MAY_LOOK_UP = ("concord/cli.py", "concord/commands/")  # inside functions only, so that help is there at once
 MOST_LINES = 400
@@ -73,6 +74,9 @@ def test_arrows_point_down_only() -> None:
         ("concord/commands/x.py", "if TYPE_CHECKING:\n    from server_app.results import Result", False),
         ("server_app/x.py", "import strategies, client_app, concord", False),
         ("concord/x.py", "from . import config", True),
+        ("server_app/x.py", "from peer_app.mailbox import Mailbox", True),
+        ("peer_app/x.py", "import client_app, strategies", False),
+        ("concord/cli.py", "def f():\n    from peer_app import tls", False),
     ],
 )
 def test_the_check_of_arrows_sees_breaches(file: str, code: str, is_breach: bool) -> None:

@@ -266,7 +266,7 @@ def test_types_for_people() -> None:
     types = {key: type_of(field) for key, field in config_fields(RunConfig)}
     assert types["rounds"] == "int >= 1"
     assert types["aggregation.max-share"] == "float > 0, <= 1"
-    assert types["adapter.kind"] == "dora | lora | full"
+    assert types["adapter.kind"] == "auto | dora | lora | full"
     assert types["resume"] == "bool"
     assert list(types) == list(RunConfig().flat())
 

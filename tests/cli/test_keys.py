@@ -15,15 +15,16 @@ from cryptography.hazmat.primitives import serialization
 from concord import keys
 from concord.errors import ConcordError
 
-SECRETS = {keys.CA_KEY, keys.SERVER_KEY, keys.LINK_KEY, keys.NODE_KEY, keys.SECRET}
+SECRETS = {keys.CA_KEY, keys.SERVER_KEY, keys.LINK_KEY, keys.NODE_KEY, keys.PEER_KEY, keys.SECRET}
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """An authority, a SuperLink and a node."""
+    """An authority, a SuperLink, a node and an agent without a server."""
     keys.make_authority(tmp_path / "ca")
     keys.make_server(tmp_path / "superlink", tmp_path / "ca", ["localhost", "127.0.0.1"])
     keys.make_node(tmp_path / "ward-3", tmp_path / "ca" / keys.CA_CERTIFICATE)
+    keys.make_peer(tmp_path / "ward-5", tmp_path / "ca")
     return tmp_path
 
 
@@ -93,7 +94,9 @@ def test_secrets_are_readable_by_their_owner_alone(folder: Path) -> None:
 def test_no_folder_holds_a_secret_of_another(folder: Path) -> None:
     found = content(folder)
     secrets = [value for name, value in found.items() if Path(name).name in SECRETS]
-    assert len(set(secrets)) == len(secrets) == 6  # two executors' secrets
+    assert len(set(secrets)) == len(secrets) == 7  # two executors' secrets
+    own = {keys.PEER_KEY, keys.PEER_CERTIFICATE, keys.CA_CERTIFICATE}
+    assert {Path(name).name for name in found if name.startswith("ward-5/")} == own
     assert {Path(name).name for name in found if name.startswith("ward-3/")} == {
         keys.NODE_KEY,
         keys.NODE_PUBLIC_KEY,
@@ -109,13 +112,15 @@ def test_what_is_there_is_kept(folder: Path) -> None:
     assert keys.make_authority(folder / "ca") == []
     assert keys.make_server(folder / "superlink", folder / "ca", ["elsewhere"]) == []
     assert keys.make_node(folder / "ward-3", folder / "ca" / keys.CA_CERTIFICATE) == []
+    assert keys.make_peer(folder / "ward-5", folder / "ca") == []
     assert content(folder) == before
 
 
-def test_another_node_changes_nothing_of_the_others(folder: Path) -> None:
+def test_another_node_or_agent_changes_nothing_of_the_others(folder: Path) -> None:
     before = content(folder)
     keys.make_node(folder / "ward-4", folder / "ca" / keys.CA_CERTIFICATE)
-    assert {name: value for name, value in content(folder).items() if not name.startswith("ward-4/")} == before
+    keys.make_peer(folder / "ward-6", folder / "ca")
+    assert {name: value for name, value in content(folder).items() if not name.startswith(("ward-4/", "ward-6/"))} == before
 
 
 def test_renewing_keeps_the_key_and_the_nodes(folder: Path) -> None:

@@ -147,10 +147,13 @@ def test_local_heads_have_the_data_of_labelled(suite: SuiteAndData, federation: 
 
 
 def test_suites_are_known_without_data() -> None:
-    assert suite_names() == ("demo", "digits", "activity", "activity-validation", "strokes")
+    agents = ("activity-agents", "activity-agents-three", "activity-agents-validation")
+    assert suite_names() == ("demo", "digits", "activity", "activity-validation", *agents, "strokes")
     assert find_suite("digits").modality_names == ("speech", "image", "pen", "sign", "word")
     assert find_suite("demo").modality_names == ("image", "word", "tone")
     assert find_suite("activity").modality_names == ("accelerometer", "gyroscope", "magnetometer")
+    assert find_suite("activity-agents").modality_names == ("accelerometer", "gyroscope")
+    assert find_suite("activity-agents-three").modality_names == find_suite("activity").modality_names
     assert find_suite("strokes").modality_names == ("image", "pen")
 
 

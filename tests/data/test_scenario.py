@@ -27,6 +27,11 @@ SENSORS = ("accelerometer", "gyroscope")
         ("skew=0.3+missing=.5", Scenario(missing=0.5, skew=0.3)),
         ("labelled+missing=0.3", Scenario(missing=0.3)),
         ("local-heads+missing=0.3", Scenario("local-heads", missing=0.3)),
+        ("multimodal=1", Scenario()),
+        ("multimodal=0.25", Scenario(multimodal=0.25)),
+        ("unbalanced+multimodal=.5", Scenario(multimodal=0.5, unbalanced=True)),
+        ("multimodal=1+unbalanced", Scenario(multimodal=1, unbalanced=True)),
+        ("multimodal=0.5+skew=0.3+local-heads", Scenario("local-heads", multimodal=0.5, skew=0.3)),
     ],
 )
 def test_words_are_read_and_written_back(text: str, scenario: Scenario) -> None:
@@ -55,6 +60,19 @@ def test_words_are_read_and_written_back(text: str, scenario: Scenario) -> None:
         ("missing=0.3+missing=0.5", "speaks of missing twice"),
         ("labelled+local-heads", "speaks of labels twice"),
         ("unlabelled=odour+missing=0.3", "no modality 'odour'"),
+        ("multimodal", "no scenario 'multimodal'"),
+        ("multimodal=", "'' is not a share"),
+        ("multimodal=0", "'0' is not a share above 0, at most 1"),
+        ("multimodal=1.01", "'1.01' is not a share"),
+        ("multimodal=-0.5", "'-0.5' is not a share"),
+        ("multimodal=nan", "'nan' is not a share"),
+        ("multimodal=0.3+multimodal=0.5", "speaks of multimodal twice"),
+        ("multimodal=0.5+unbalanced+unbalanced", "speaks of unbalanced twice"),
+        ("unbalanced=0.5+multimodal=0.5", "no scenario 'unbalanced=0.5'"),
+        ("unbalanced", "without multimodal=<share>"),
+        ("unbalanced+missing=0.5", "without multimodal=<share>"),
+        ("multimodal=0.5+missing=0.5", "both say who holds what"),
+        ("missing=0+multimodal=0.5+unbalanced", "both say who holds what"),
     ],
 )
 def test_nonsense_is_told(text: str, told: str) -> None:
@@ -64,7 +82,17 @@ def test_nonsense_is_told(text: str, told: str) -> None:
     assert told in caught.value.message
 
 
-WORDS = st.sampled_from(["labelled", "local-heads", "missing=0.3", "missing=0.123456789", "skew=2", "missing", "", "skew=nan"])
+SOUND = [
+    "labelled",
+    "local-heads",
+    "missing=0.3",
+    "missing=0.123456789",
+    "skew=2",
+    "multimodal=0.7",
+    "multimodal=1",
+    "unbalanced",
+]
+WORDS = st.sampled_from([*SOUND, "missing", "", "skew=nan", "multimodal=0"])
 
 
 @given(st.lists(WORDS).map("+".join) | st.text())
@@ -73,6 +101,16 @@ def test_any_text_is_a_scenario_or_a_typed_error(text: str) -> None:
         scenario = parse_scenario(text, SENSORS)
     except ConcordError:
         return
+    assert parse_scenario(str(scenario), SENSORS) == scenario
+
+
+@given(
+    multimodal=st.floats(0, 1, exclude_min=True),
+    unbalanced=st.booleans(),
+    skew=st.none() | st.floats(0, exclude_min=True, allow_infinity=False),
+)
+def test_who_holds_what_is_written_back(multimodal: float, unbalanced: bool, skew: float | None) -> None:
+    scenario = Scenario(multimodal=multimodal, unbalanced=unbalanced, skew=skew)
     assert parse_scenario(str(scenario), SENSORS) == scenario
 
 
@@ -85,6 +123,8 @@ def test_a_suite_refuses_what_makes_no_sense_with_the_reason(suite: str) -> None
         "skew": "skew=1",
         "unlabelled": f"unlabelled={modality}",
         "disjoint-labels": "disjoint-labels",
+        "multimodal": "multimodal=0.5",
+        "unbalanced": "unbalanced+multimodal=0.5",
     }
     for word, text in told.items():
         if word in found.refused:
@@ -93,9 +133,12 @@ def test_a_suite_refuses_what_makes_no_sense_with_the_reason(suite: str) -> None
         else:
             parse_scenario(text, found.modality_names, found.refused)
     refused = {name: set(suite.refused) for name, suite in SUITES.items()}
-    assert refused["digits"] == refused["demo"] == {"missing", "skew"}
-    assert refused["activity"] == {"unlabelled", "disjoint-labels"}
-    assert refused["strokes"] == {"unlabelled", "disjoint-labels", "missing", "skew"}
+    kinds = {"multimodal", "unbalanced"}
+    assert refused["digits"] == refused["demo"] == {"missing", "skew"} | kinds
+    assert refused["activity"] == refused["activity-validation"] == {"unlabelled", "disjoint-labels"} | kinds
+    assert refused["strokes"] == {"unlabelled", "disjoint-labels", "missing", "skew"} | kinds
+    for agents in ("activity-agents", "activity-agents-three", "activity-agents-validation"):
+        assert refused[agents] == {"unlabelled", "disjoint-labels"}
 
 
 def test_heads_stay_at_home_whatever_else_is_said() -> None:

@@ -11,7 +11,10 @@ from flwr.app import Message
 from tiny_run import CENSUS, ONE_EACH, instruction_of, lines, run_tiny
 from transformers import BertConfig, BertModel
 
+from client_app.agents.methods import AGENT_METHODS
 from client_app.methods import METHODS as NODE_METHODS
+from concord.config import AGENTS
+from concord.kinds import of_all_slices
 from concord.run_folder import RunFolder
 from server_app.checkpoint import has_checkpoint
 from strategies.registry import METHODS
@@ -26,7 +29,7 @@ def figures(folder: Path) -> dict[str, Any]:
     return result
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", NODE_METHODS)
 def test_a_run_leaves_its_files_and_the_same_seed_gives_the_same_figures(method: str, tmp_path: Path) -> None:
     sent: list[set[str]] = []
 
@@ -50,6 +53,30 @@ def test_a_run_leaves_its_files_and_the_same_seed_gives_the_same_figures(method:
     assert bool(result.weights) == (method in AVERAGING) == any(sent)
 
     run_tiny(tmp_path / "b", {"method": method})
+    assert figures(tmp_path / "a") == figures(tmp_path / "b")
+
+
+@pytest.mark.parametrize("method", AGENT_METHODS)
+def test_a_run_of_agents_leaves_its_files_and_no_model(method: str, tmp_path: Path) -> None:
+    result = run_tiny(tmp_path / "a", {"method": method, "overlay.kind": "complete"}, (*ONE_EACH, "image-forms-b"))
+    folder = RunFolder(tmp_path / "a")
+    for file in (folder.config, folder.metrics, folder.result, folder.report):
+        assert file.stat().st_size > 0, file
+    assert has_checkpoint(folder.checkpoint)
+    assert not folder.model.exists(), "the server forwards, and keeps no model"
+    assert [line["event"] for line in lines(tmp_path / "a", "run")] == ["started", "finished"]
+    assert result.rejections == []
+    for split in ("random", "unseen"):
+        assert {name for name in result.accuracy[split] if of_all_slices(name)} == {"image", "word", "tone"}
+        slices = {name for name in result.accuracy[split] if not of_all_slices(name)}
+        assert len(slices) == (18 if method in ("parse", "dsgd-modality-sliced") else 0)
+    sent = {node: one.up for node, one in result.bytes.nodes.items()}
+    one_report = 10_000
+    assert (sent["image-forms-a"] > one_report) == (method != "alone") == (sent["image-forms-b"] > one_report)
+    assert sent["tone-north"] < one_report, "nobody can use what it learnt"
+    assert "redundant alone" not in folder.report.read_text()
+
+    run_tiny(tmp_path / "b", {"method": method, "overlay.kind": "complete"}, (*ONE_EACH, "image-forms-b"))
     assert figures(tmp_path / "a") == figures(tmp_path / "b")
 
 
@@ -78,5 +105,6 @@ def test_a_pretrained_trunk_with_dropout_gives_the_same_figures_in_any_order(tmp
 
 
 def test_both_sides_know_the_same_methods() -> None:
-    assert METHODS.keys() == NODE_METHODS.keys()
-    assert all(entry.pooled == NODE_METHODS[name].pooled for name, entry in METHODS.items())
+    assert METHODS.keys() == NODE_METHODS.keys() | AGENT_METHODS.keys()
+    assert all(METHODS[name].pooled == method.pooled for name, method in NODE_METHODS.items())
+    assert {name for name, entry in METHODS.items() if entry.of_agents} == AGENT_METHODS.keys() == set(AGENTS)

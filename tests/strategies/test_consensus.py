@@ -38,7 +38,7 @@ def consensus_of(weights: str, *, with_frame: bool = True, cap: float = 0.9) -> 
 
 def written(consensus: Consensus) -> pb.Instruction:
     instruction = pb.Instruction()
-    consensus.write(instruction)
+    consensus.write(instruction, "node")
     return instruction
 
 

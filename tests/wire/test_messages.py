@@ -28,7 +28,7 @@ from concord.wire.messages import (
 )
 from concord.wire.v1 import federation_pb2 as pb
 
-KINDS = (pb.Census, pb.Instruction, pb.Report)
+KINDS = (pb.Census, pb.Instruction, pb.Report, pb.Hello, pb.SliceUpdate, pb.Receipt)
 finite = st.floats(width=32, allow_nan=False, allow_infinity=False)
 matrices = hnp.arrays(np.float32, hnp.array_shapes(min_dims=2, max_dims=2, min_side=0, max_side=6), elements=finite).map(
     torch.from_numpy

@@ -1,0 +1,1 @@
+"""Agents that learn without a server: their models, which slices of them travel, and the agent itself."""

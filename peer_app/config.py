@@ -1,0 +1,93 @@
+"""What one agent is told: ``peer.toml``, checked before anything starts.
+
+::
+
+    [agent]
+    keys = "keys/ward-3"           # made by `concord keys peer`; the certificate says the agent's name
+    data = "nodes/ward-3"          # made by `concord data deal`
+    folder = "runs/ward-3"         # its log, checkpoint and figures
+    listen = "192.0.2.3:9300"      # where the others reach it
+
+    [others]                       # all other agents of the federation
+    ward-1 = "ward-1.example.org:9300"
+    ward-2 = "ward-2.example.org:9300"
+
+    [run]                          # keys of `concord config`, the same for all agents
+    method = "parse"
+    suite = "activity-agents"
+
+Paths are relative to the file.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from concord.config import AGENTS, RunConfig, Scalar, parse_config
+from concord.errors import ConcordError
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class AgentSection(BaseModel):
+    """Table ``[agent]``.
+
+    Attributes:
+        start_patience: seconds that it waits for all others before round 1.
+        patience: seconds that it waits in a round for a neighbour; one that was silent is not waited for until it speaks again.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=lambda name: name.replace("_", "-"))
+
+    keys: Path
+    data: Path
+    folder: Path
+    listen: str
+    start_patience: Seconds = 120.0
+    patience: Seconds = 60.0
+
+
+class PeerConfig(BaseModel):
+    """The whole file, its paths made absolute."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    agent: AgentSection
+    others: dict[str, str]
+    run: dict[str, Any] = Field(default_factory=dict)
+
+
+def read_peer_config(path: Path) -> tuple[PeerConfig, RunConfig]:
+    """What ``peer.toml`` says of the agent and of the run.
+
+    Raises:
+        ConcordError: C605, when it cannot be read or says something else than it may; C101 to C103 for what it says of the run.
+    """
+    try:
+        said = PeerConfig.model_validate(tomllib.loads(path.read_text()))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConcordError("C605", f"{path}: {error}", "name the file of an agent with --config") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise ConcordError("C605", f"{path}: {key}: {first['msg']}", "see docs/peers.md for what the file says") from error
+    base = path.absolute().parent
+    paths = {name: base / getattr(said.agent, name) for name in ("keys", "data", "folder")}
+    said = said.model_copy(update={"agent": said.agent.model_copy(update=paths)})
+    config = parse_config({**_flat(said.run), "run-folder": str(said.agent.folder)})
+    if config.method not in AGENTS:
+        raise ConcordError("C103", f"{path}: method {config.method} needs a server", f"choose one of: {', '.join(AGENTS)}")
+    return said, config
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Scalar]:
+    """Dotted keys of nested tables."""
+    flat: dict[str, Scalar] = {}
+    for key, value in table.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
