@@ -3,11 +3,12 @@
 # On Linux, torch from PyPI brings CUDA (several gigabytes). For the smaller build for processors alone, set
 # PIP_EXTRA_INDEX_URL to PyTorch's index of CPU wheels.
 
-PYTHON ?= python3
-VENV   := .venv
-BIN    := $(VENV)/bin
-SETUP  := $(VENV)/.setup
-DEV    := $(VENV)/.dev
+PYTHON  ?= python3
+WORKERS ?= 2
+VENV    := .venv
+BIN     := $(VENV)/bin
+SETUP   := $(VENV)/.setup
+DEV     := $(VENV)/.dev
 
 .DEFAULT_GOAL := help
 .PHONY: help setup dev demo test lint types format bench soak proto clean
@@ -23,7 +24,7 @@ demo: $(SETUP) ## train a three-modality federation on data that comes with the 
 	$(BIN)/concord run --method geolora --suite demo
 
 test: $(DEV) ## run all tests
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(WORKERS)
 
 lint: $(DEV) ## check style
 	$(BIN)/ruff check .
@@ -45,7 +46,7 @@ soak: $(SETUP) ## kill parts of a real federation while it trains, and count wha
 
 proto: $(DEV) ## generate concord/wire/v1 from proto/
 	PATH="$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -I concord/wire=proto/concord \
-	  --python_out=. --grpc_python_out=. --mypy_out=. --mypy_grpc_out=. concord/wire/v1/federation.proto
+	  --python_out=. --mypy_out=. concord/wire/v1/federation.proto
 
 clean: ## remove what can be made again; runs/ stays
 	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from benchmarks.activity import cases as activity_cases
 from benchmarks.activity import tables as activity_tables
+from benchmarks.agents import cases as agent_cases
+from benchmarks.agents import tables as agent_tables
 from benchmarks.digits import cases as digits_cases
 from benchmarks.digits import tables as digits_tables
 from benchmarks.markdown import Results, replace_block
@@ -38,6 +40,18 @@ COMPARISONS = {
         activity_cases.method_cases, activity_cases.ablation_cases, activity_tables.whole_page, activity_tables.readme_block
     ),
     activity_cases.VALIDATION_SUITE: Comparison(activity_cases.trial_cases, tuple, activity_tables.trials_page),
+    agent_cases.TWO: Comparison(agent_cases.method_cases, agent_cases.ablation_cases, agent_tables.whole_page),
+    agent_cases.THREE: Comparison(
+        agent_cases.three_cases,
+        tuple,
+        agent_tables.page_of(agent_cases.THREE, agent_cases.three_cases, "16 agents; the multimodal ones hold three sensors."),
+    ),
+    "strokes": Comparison(
+        agent_cases.strokes_cases,
+        tuple,
+        agent_tables.page_of("strokes", agent_cases.strokes_cases, "15 agents: images, pen paths, or both."),
+    ),
+    agent_cases.VALIDATION: Comparison(agent_cases.trial_cases, tuple, agent_tables.trials_page),
 }
 
 

@@ -87,7 +87,8 @@ def read_results(results: Path) -> dict[str, Figures]:
 
 
 def run_case(case: Case, data: Path) -> Figures:
-    """One run on the in-process grid."""
+    """One run on the in-process grid, or of agents among themselves."""
+    from benchmarks.agents.runner import run_agents
     from benchmarks.attacks import attack
     from client_app.app import app
     from client_app.data.federation import build_federation
@@ -109,6 +110,10 @@ def run_case(case: Case, data: Path) -> Figures:
                 **case.row.settings,
             }
         )
+        if METHODS[config.method].of_agents:
+            begun = time.process_time()
+            found: Figures = _rounded(run_agents(config))
+            return found | {"cpu-seconds": round(time.process_time() - begun, 1)}
         federation = build_federation(case.suite, data, case.seed, case.scenario, METHODS[case.row.method].pooled)
         intercept = attack(case.attack, config, len(federation.nodes)) if case.attack else pass_on
         grid = InProcessGrid(app, config.flat(), len(federation.nodes), intercept)

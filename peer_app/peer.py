@@ -25,6 +25,7 @@ from peer_app.service import RefusedError
 GREET_SECONDS = 5.0
 GREET_PAUSE = 0.5  # between attempts to find those who are still to come, before round 1
 SHORT_PATIENCE = 2.0  # for what is sent to somebody who was silent
+MISMATCH_LETTERS = 500  # of a line of the log; names of tensors come from others
 Deliveries = Mapping[str, Future[Answer[pb.Receipt]]]
 
 
@@ -58,6 +59,7 @@ class Peer:
         self._greeting: set[str] = set()
         self._closing = False
         self._deliveries: Deliveries = {}
+        self._mismatches: frozenset[str] = frozenset()  # what is not exchanged, as told in the log
 
     # What answers when others call: several threads at once.
 
@@ -81,7 +83,7 @@ class Peer:
 
     def run(self) -> None:
         """All rounds that are left, and the figures after the last one."""
-        self.find_others(self.start_patience)
+        self.find_others(self.start_patience if self.agent.round_ == 0 else 0.0)  # the others do not wait for one that returns
         while self.agent.trained or self.agent.round_ < self.agent.config.rounds:
             self.round()
         wait(self._deliveries.values(), SHORT_PATIENCE)  # the others may still need what was said last
@@ -90,7 +92,7 @@ class Peer:
         self._greeters.shutdown(cancel_futures=True)
 
     def find_others(self, patience: float) -> None:
-        """Greets all who are not there yet, until they are or patience ends."""
+        """Greets all who are not there yet, once at least, until they are or patience ends."""
         deadline = time.monotonic() + patience
         while absent := sorted(self.membership.absent()):
             list(self._greeters.map(lambda name: self._greet(name, GREET_SECONDS), absent))
@@ -102,8 +104,9 @@ class Peer:
         """One round: trains (unless that was done before the agent was started again), says, waits, mixes, evaluates."""
         started = time.monotonic()
         round_ = self._next_round()
-        self.membership.enter(round_)
         before = self.membership.present()
+        self.membership.enter(round_)
+        self._tell_mismatches(round_)
         losses: dict[str, float] = {}
         if not self.agent.trained:
             losses = self.agent.train(round_, self.membership.agreement().links(self.agent.name))
@@ -126,6 +129,13 @@ class Peer:
         self._catch_up(round_, {name: a.message.round for name, a in answers.items() if a.message is not None})
         for name in self.membership.quiet():  # who returns is let in when it answers
             self._greet_soon(name)
+
+    def _tell_mismatches(self, round_: int) -> None:
+        """Writes down, once, what agents do not exchange because their tensors differ."""
+        mismatches = frozenset(self.membership.agreement().mismatches)
+        fresh = sorted(mismatches - self._mismatches)
+        self._mismatches = mismatches
+        self._write([member_line(round_, self.agent.name, "mismatch", mismatch[:MISMATCH_LETTERS]) for mismatch in fresh])
 
     def _say(self, round_: int) -> Deliveries:
         updates = self.agent.updates(self.membership.heard())

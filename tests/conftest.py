@@ -8,8 +8,13 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 import torch
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 os.environ |= {"FLWR_TELEMETRY_ENABLED": "0", "FLWR_DISABLE_UPDATE_CHECK": "1", "OMP_NUM_THREADS": "1"}  # read on import
+
+CONTAINERS = "tests/deploy/test_compose"
+FEDERATIONS = tuple(f"tests/deploy/test_{name}.py" for name in ("federation", "full_disk_of_a_federation", "kills"))
 
 hypothesis.settings.register_profile("concord", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("concord")
@@ -17,6 +22,26 @@ hypothesis.settings.load_profile("concord")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--regenerate-golden", action="store_true", help="write tests/e2e/golden/*.json anew instead of comparing")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of workers (``pytest -n 2``) one begins with the federations; containers, which slow them down, come last."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: item.nodeid.startswith(CONTAINERS) - item.nodeid.startswith(FEDERATIONS))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling:
+    """One worker gets all tests of a file; one all federations, which side by side miss deadlines; one all containers."""
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            if nodeid.startswith(CONTAINERS):
+                return "containers"
+            return "federations" if nodeid.startswith(FEDERATIONS) else super()._split_scope(nodeid)
+
+    config.option.loadscopereorder = False  # the files with many tests are not those that take long
+    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)

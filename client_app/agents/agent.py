@@ -29,13 +29,14 @@ from client_app.views import LABELLED, endless
 from concord.agreement import Links, federation_digest, links_from_wire, links_to_wire
 from concord.anchors import AnchorSet
 from concord.config import RunConfig
+from concord.errors import ConcordError
 from concord.functional.mixing import metropolis_weight, mix
 from concord.overlay import SliceLink
 from concord.samples import NO_LABEL, Samples
 from concord.seeding import generator_for, seeded
 from concord.wire.groups import manifest_of, pack, shapes_of, unpack
-from concord.wire.messages import SCHEMA_VERSION, WireError, encode
-from concord.wire.slices import Flat, update_of, values_of, windows
+from concord.wire.messages import SCHEMA_VERSION, WireError
+from concord.wire.slices import Flat, Window, update_of, values_of, windows
 from concord.wire.v1 import federation_pb2 as pb
 
 TAKEN, SILENT = "taken", "silent"  # what came of a neighbour in a round; else why it was refused
@@ -155,13 +156,14 @@ class Agent:
             heard: by agent the last round in which it is known to have been there.
         """
         flat = self._flat()
-        updates = {
-            neighbour: update_of(
-                self.name, self.round_, flat, windows(_sizes(slices, flat), self.round_, self._budget), heard or {}, self._budget
-            )
-            for neighbour, slices in self.links.items()
-        }
-        self._sent = {neighbour: len(encode(update)) for neighbour, update in updates.items()}
+        of_windows: dict[tuple[Window, ...], pb.SliceUpdate] = {}  # neighbours with the same slices are told the same
+        updates = {}
+        for neighbour, slices in self.links.items():
+            parts = windows(_sizes(slices, flat), self.round_, self._budget)
+            if parts not in of_windows:
+                of_windows[parts] = update_of(self.name, self.round_, flat, parts, heard or {}, self._budget)
+            updates[neighbour] = of_windows[parts]
+        self._sent = {neighbour: update.ByteSize() for neighbour, update in updates.items()}
         return updates
 
     def mix(self, received: Mapping[str, pb.SliceUpdate]) -> list[Heard]:
@@ -173,7 +175,7 @@ class Agent:
             outcome = SILENT
             if (update := received.get(neighbour)) is not None:
                 outcome = self._read(update, neighbour, slices, flat, said)
-            size = len(encode(update)) if update is not None else 0
+            size = update.ByteSize() if update is not None else 0
             outcomes.append(Heard(neighbour, outcome, self._sent.get(neighbour, 0), size))
         slices_here = slices_of(self.config, self.model)
         with torch.no_grad():
@@ -207,12 +209,19 @@ class Agent:
         return evaluations
 
     def load(self, before: int | None = None) -> bool:
-        """Goes back to the last checkpoint, of a round before `before`; whether there was one."""
+        """Goes back to the last checkpoint, of a round before `before`; whether there was one.
+
+        Raises:
+            ConcordError: C402, when it is of another model than this agent's.
+        """
         saved = self._store.load_latest(before or self.config.rounds + 2) if self._store else None
-        if saved is None:
+        if self._store is None or saved is None:
             return False
         about = {name: saved.pop(name) for name in (TRAINED, LINKS)}
         parameters = self.model.trained()
+        if {name: tensor.shape for name, tensor in saved.items()} != {name: p.shape for name, p in parameters.items()}:
+            what = f"the checkpoint of {self.name} in {self._store.folder} is of another model"
+            raise ConcordError("C402", what, "give it the data and the settings that it had, or begin in another folder")
         with torch.no_grad():
             for name, tensor in saved.items():
                 parameters[name].copy_(tensor)
@@ -268,11 +277,14 @@ class Agent:
             return error.message
         theirs: dict[str, Flat] = {}
         for window, array in values.items():
-            whole = theirs.setdefault(window.slice, flat[window.slice].copy())
-            whole[window.begin : window.begin + window.length] = array
+            if window.length == flat[window.slice].size:
+                theirs[window.slice] = array
+            else:
+                whole = theirs.setdefault(window.slice, flat[window.slice].copy())
+                whole[window.begin : window.begin + window.length] = array
         bound = self.config.aggregation.norm_bound
         for name, whole in theirs.items():
-            distance = float(np.linalg.norm((whole - flat[name]).astype(np.float64)))
+            distance = float(np.linalg.norm(whole.astype(np.float64) - flat[name]))
             if distance > bound:
                 return f"slice {name!r} is {distance:.4g} away from the own one, the bound is {bound:.4g}"
         weights = {s.slice: metropolis_weight(s.degree, s.neighbour_degree) for s in slices}

@@ -57,7 +57,7 @@ def windows(sizes: Mapping[str, int], round_: int, budget: int) -> tuple[Window,
             f"overlay.budget = {budget}: a link of {len(sizes)} slices needs {overhead(sizes)} bytes beside values",
             f"set it to {overhead(sizes) + 1024} or more",
         )
-    if room == total:
+    if not total or room == total:
         return tuple(Window(name, 0, sizes[name]) for name in ends if sizes[name])
     start = (round_ - 1) * room % total
     spans = [(start, min(start + room, total)), (0, max(0, start + room - total))]

@@ -20,6 +20,13 @@ own root:root 0644 "$etc"/*.crt "$etc"/*.pub "$etc"/*.env
 own "root:$concord" 0640 "$etc"/*.key
 own "$concord:$app" 0440 "$etc/superexec.secret" # the one secret that both need
 
+# An agent's keys, in a folder of its name.
+for key in "$etc"/*/peer.key; do
+  own root:root 0755 "${key%/*}"
+  own root:root 0644 "${key%/*}"/*.crt
+  own "root:$concord" 0640 "$key"
+done
+
 # A node's data: read by its executor, written by root alone.
 if [ -e "$lib/data" ]; then
   chown -hR "root:$app" "$lib/data"

@@ -140,5 +140,7 @@ def test_a_page_of_no_results_and_the_committed_one() -> None:
     assert "| geolora | – |" in whole_page({})
     for suite, comparison in COMPARISONS.items():
         committed = Path(__file__).parents[2] / "benchmarks" / "results" / f"{suite}.jsonl"
+        if not committed.exists():
+            continue
         assert set(read_results(committed)) <= {case.key for case in (*comparison.methods(), *comparison.ablations())}
     assert len(SEEDS) == 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,18 @@ from real_federation import NODES, run_config
 from rich.console import Console
 from tiny_run import NamedNodes
 
+from concord import deployment
 from concord.commands.inspect import deal_data, write_anchors
 from server_app.results import Result
 from server_app.run import open_run
+
+
+@pytest.fixture(scope="module", autouse=True)
+def seldom_asked() -> Iterator[None]:
+    """How a run is, is asked less often than people want to know it: every time a process computes for a second."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(deployment, "POLL_SECONDS", 5.0)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import shlex
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from compose_project import ROOT, UP_SECONDS, Project, engine
 from tiny_run import lines
 
 from benchmarks.federation import wait_until
 from concord import keys
 from server_app.results import load_result
 
-ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "deploy" / "README.md").read_text()
 PROJECT = "concord-test"
 ROUNDS = 3
-UP_SECONDS, RUN_SECONDS = 1500, 900
+RUN_SECONDS = 900
 STRANGER = (
     "concord keys node /tmp/keys --ca-certificate /public/ca.crt && exec concord-supernode --superlink superlink:9092 "
     "--root-certificates /public/ca.crt --auth-supernode-private-key /tmp/keys/node.key --isolation process "
@@ -37,12 +33,6 @@ CERTIFICATE = (
 )
 
 
-def engine() -> bool:
-    return (
-        shutil.which("docker") is not None and not subprocess.run(["docker", "info"], capture_output=True, check=False).returncode
-    )
-
-
 pytestmark = [
     pytest.mark.process,
     pytest.mark.skipif(not engine(), reason="no Docker engine answers"),
@@ -50,24 +40,12 @@ pytestmark = [
 ]
 
 
-class Compose:
-    """The compose file of this repository as a project of its own."""
+class Compose(Project):
+    """The federation with a server: the profile that is the default."""
 
     def __init__(self, runs: Path) -> None:
+        super().__init__(PROJECT, {"CONCORD_RUNS": str(runs), "CONCORD_ROUNDS": str(ROUNDS), "CONCORD_FLEET": "127.0.0.1:0"})
         self.run = runs / "federation"
-        self.env = {**os.environ, "CONCORD_RUNS": str(runs), "CONCORD_ROUNDS": str(ROUNDS), "CONCORD_FLEET": "127.0.0.1:0"}
-
-    def __call__(self, *arguments: str) -> str:
-        command = ["docker", "compose", "--project-name", PROJECT, "--file", str(ROOT / "docker-compose.yml"), *arguments]
-        done = subprocess.run(command, env=self.env, capture_output=True, text=True, timeout=UP_SECONDS, check=False)
-        assert not done.returncode, f"{' '.join(arguments)}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-        return done.stdout
-
-    def containers(self) -> dict[str, dict[str, Any]]:
-        """What the engine says of every container, by service."""
-        ids = self("ps", "--all", "--quiet").split()
-        told = subprocess.run(["docker", "inspect", *ids], capture_output=True, text=True, check=True).stdout
-        return {one["Config"]["Labels"]["com.docker.compose.service"]: one for one in json.loads(told)}
 
 
 @pytest.fixture(scope="module")

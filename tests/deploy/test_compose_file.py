@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped,unused-ignore]
 
+from client_app.data.demo import DEMO
 from concord import keys
+from peer_app.config import read_peer_config
 
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "deploy" / "README.md").read_text()
@@ -18,8 +20,11 @@ DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 EXECUTORS = sorted(name for name, service in SERVICES.items() if "flower-superexec" in service["command"])
-SETUPS = sorted(name for name in SERVICES if name.startswith("setup"))
-PRIVATE = {"authority", *(name for name in COMPOSE["volumes"] if name.endswith("-keys"))}
+AGENTS = sorted(name for name, service in SERVICES.items() if service["command"][:2] == ["concord", "peer"])
+AGENTS_AUTHORITY = "setup-agents"
+AGENTS_SETUPS = sorted(f"setup-{name}" for name in AGENTS)
+SETUPS = sorted(name for name in SERVICES if name.startswith("setup") and name not in {AGENTS_AUTHORITY, *AGENTS_SETUPS})
+PRIVATE = {"authority", "agents-authority", *(name for name in COMPOSE["volumes"] if name.endswith("-keys"))}
 
 
 def mounts(service: str) -> dict[str, tuple[str, bool]]:
@@ -45,7 +50,9 @@ def fillers(volume: str) -> list[tuple[str, str]]:
 def test_there_is_something_to_test() -> None:
     assert EXECUTORS == ["clientapp-image", "clientapp-tone", "clientapp-word", "serverapp"]
     assert SETUPS == ["setup", "setup-image", "setup-tone", "setup-word"]
-    assert sorted(PRIVATE) == ["authority", "image-keys", "superlink-keys", "tone-keys", "word-keys"]
+    assert AGENTS == ["image-forms-a", "image-forms-b", "tone-north", "tone-south", "word-west-europe"]
+    federation = {"authority", "image-keys", "superlink-keys", "tone-keys", "word-keys"}
+    assert federation | {"agents-authority", *(f"{agent}-keys" for agent in AGENTS)} == PRIVATE
 
 
 @pytest.mark.parametrize("executor", EXECUTORS)
@@ -70,7 +77,64 @@ def test_no_two_services_share_a_volume_of_keys_but_a_program_and_its_setup() ->
         "authority": {"setup"},
         "superlink-keys": {"setup", "superlink"},
         **{f"{node}-keys": {f"setup-{node}", f"supernode-{node}"} for node in ("image", "tone", "word")},
+        "agents-authority": {AGENTS_AUTHORITY, *AGENTS_SETUPS},
+        **{f"{agent}-keys": {f"setup-{agent}", agent} for agent in AGENTS},
     }
+
+
+def test_each_service_is_of_one_profile_and_the_federation_is_the_one_that_starts_without_a_word() -> None:
+    p2p = {AGENTS_AUTHORITY, *AGENTS_SETUPS, *AGENTS}
+    for name, service in SERVICES.items():
+        assert service["profiles"] == (["p2p"] if name in p2p else ["federation"]), name
+        assert set(service.get("depends_on", {})) <= (p2p if name in p2p else SERVICES.keys() - p2p), name
+    assert "COMPOSE_PROFILES=federation" in (ROOT / ".env").read_text().splitlines()
+
+
+@pytest.mark.parametrize("agent", AGENTS)
+def test_an_agent_has_keys_data_and_a_run_folder_of_its_own_and_can_write_to_the_last_alone(agent: str) -> None:
+    assert mounts(agent) == {
+        "/keys": (f"{agent}-keys", False),
+        "/data": (f"{agent}-data", False),
+        "/runs": (f"{agent}-run", True),
+    }
+    assert mounts(f"setup-{agent}") == {
+        "/authority": ("agents-authority", False),
+        "/keys": (f"{agent}-keys", True),
+        "/data": (f"{agent}-data", True),
+    }
+    assert SERVICES[f"setup-{agent}"]["environment"]["AGENT"] == agent
+
+
+def test_agents_reach_each_other_and_nobody_else() -> None:
+    assert COMPOSE["networks"]["agents"] == {"internal": True}
+    for name, service in SERVICES.items():
+        assert ("agents" in service.get("networks", ())) == (name in AGENTS), name
+    for name in AGENTS:
+        assert SERVICES[name]["networks"] == ["agents"]
+        assert SERVICES[name]["restart"] == "on-failure"  # not after exit status 0
+        assert "ports" not in SERVICES[name]
+    for name in (AGENTS_AUTHORITY, *AGENTS_SETUPS):
+        assert SERVICES[name]["network_mode"] == "none"
+
+
+def test_no_service_of_agents_has_more_rights_than_the_others() -> None:
+    for name in (AGENTS_AUTHORITY, *AGENTS_SETUPS, *AGENTS):
+        service = SERVICES[name]
+        assert service["read_only"], name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert not {"user", "cap_add", "privileged", "devices"} & service.keys(), name
+
+
+def test_the_file_of_the_agents_names_them_and_the_paths_of_their_containers() -> None:
+    said, run = read_peer_config(ROOT / "deploy" / "p2p" / "peer.toml")
+    assert said.others == {agent: f"{agent}:{said.agent.listen.rsplit(':', 1)[1]}" for agent in AGENTS}
+    dealt = script(AGENTS_SETUPS[0])[-1]
+    assert dealt == ["concord", "data", "deal", str(said.agent.data), "--suite", run.suite, "--node", "$$AGENT"]
+    nodes = {f"{modality.name}-{node}": modality.name for modality in DEMO.modalities for node in modality.nodes}
+    assert {nodes[agent] for agent in AGENTS} == {"image", "word", "tone"}
+    assert str(said.agent.keys) == "/keys"
+    assert str(said.agent.folder).startswith("/runs/")
 
 
 @pytest.mark.parametrize("name", sorted(SERVICES))

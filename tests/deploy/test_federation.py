@@ -28,7 +28,7 @@ STRANGER, OLD, FOREIGN = "stranger", "old-version", "foreign-anchors"
 FIRST, SECOND = NODES
 TOLERANCE = 1e-3  # of accuracies and, relative, of losses: the same arithmetic, on one thread both times
 LEARNT = 0.3  # accuracy that chance (0.1) does not reach
-DEADLINE = 45.0  # seconds of a round
+DEADLINE = 60.0  # seconds of a round
 
 
 def replies(run: Path) -> list[int]:

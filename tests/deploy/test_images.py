@@ -39,3 +39,11 @@ def test_the_guide_builds_both_images_without_network() -> None:
         command = f"docker build --network none -f deploy/Dockerfile --target {target} -t concord-{target}:0.1.0 .\n"
         assert command in GUIDE
     assert "pip wheel -c requirements.lock -w /wheels . 'setuptools" in GUIDE
+
+
+def test_every_package_is_in_the_image() -> None:
+    found = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]["include"]
+    let_in = (ROOT / ".dockerignore").read_text().split()
+    for package in (pattern.removesuffix("*") for pattern in found):
+        assert f"COPY {package} {package}\n" in DOCKERFILE
+        assert f"!{package}/" in let_in

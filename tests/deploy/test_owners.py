@@ -47,9 +47,9 @@ def words(kind: str, key: str) -> list[str]:
     return [word for value in re.findall(rf"^{key}=(.*)$", unit, re.MULTILINE) for word in value.split()]
 
 
-def can(user: str, what: str, path: Path) -> bool:
-    """Whether `user`, without any other group, may do `what` (r, w or x) with `path`."""
-    command = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "--no-new-privs", "test", f"-{what}", str(path)]
+def can(user: str, what: str, path: Path, groups: str = "--clear-groups") -> bool:
+    """Whether `user`, without any other group unless told of one, may do `what` (r, w or x) with `path`."""
+    command = ["setpriv", f"--reuid={user}", f"--regid={user}", groups, "--no-new-privs", "test", f"-{what}", str(path)]
     return not subprocess.run(command, check=False).returncode
 
 
@@ -83,6 +83,27 @@ def test_programs_of_a_node_read_what_they_need_and_nothing_else(root: Path, uma
     assert readable(CONCORD, etc) == {*public, keys.SECRET, keys.NODE_KEY, keys.LINK_KEY} >= needed("supernode")
     assert (readable(APP, lib), readable(CONCORD, lib)) == (set(DATA), set())
     assert not [path for path in root.rglob("*") for user in (CONCORD, APP) if can(user, "w", path)]
+
+
+@needs_root
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_an_agent_reads_its_keys_and_its_data_and_can_change_neither(root: Path, umask: int) -> None:
+    folder, data = root / "etc" / "concord" / "ward-1", root / "var" / "lib" / "concord" / DATA[0]
+    before = os.umask(umask)
+    try:
+        keys.make_peer(folder, root / "ca")
+        data.parent.mkdir(parents=True)
+        data.write_text("private")
+    finally:
+        os.umask(before)
+    own(root)
+    own(root)
+    certificates = {keys.CA_CERTIFICATE, keys.PEER_CERTIFICATE}
+    assert (readable(CONCORD, folder), readable(APP, folder)) == ({*certificates, keys.PEER_KEY}, certificates)
+    assert [words("peer", key) for key in ("User", "Group", "SupplementaryGroups")] == [["concord"], ["concord"], ["concord-app"]]
+    assert can(CONCORD, "r", data, f"--groups={APP}")
+    assert not can(CONCORD, "r", data)
+    assert not any(can(CONCORD, "w", path, f"--groups={APP}") for path in (*folder.iterdir(), folder, data, data.parent))
 
 
 @needs_root

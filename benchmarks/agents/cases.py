@@ -1,0 +1,95 @@
+"""What is compared on the suites of agents: PARSE and its peers, for mixes of agents of one sensor and of all.
+
+All rows take as many local steps, and exchange in every round. `dsgd-modality-sliced` has PARSE's model under the plain
+exchange by modality, so that model and exchange are told apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from benchmarks.sweep import SEEDS, Case, Row
+from concord.config import Scalar
+
+TWO, THREE = "activity-agents", "activity-agents-three"
+VALIDATION = "activity-agents-validation"
+VALIDATION_SEEDS = (100, 101)  # that no result uses
+MIXES = (0.25, 0.5, 0.75)
+OVERLAYS = ("ring", "chordal-ring", "random-regular", "complete")
+COMMON: dict[str, Scalar] = {"clip-norm": 1e6}
+
+PARSE = Row("parse", "parse")
+SAME_MODEL = Row("dsgd-modality, PARSE's model", "dsgd-modality-sliced")
+PEERS = (
+    Row("alone", "alone"),
+    Row("dsgd-task", "dsgd-task"),
+    Row("dsgd-modality", "dsgd-modality"),
+    Row("dsgd-hybrid", "dsgd-hybrid"),
+    Row("harmony, two stages", "harmony"),
+    SAME_MODEL,
+)
+METHOD_ROWS = (PARSE, *PEERS)
+
+ABLATIONS = (
+    Row("no contrast", "parse", {"parse.contrast-weight": 0.0}),
+    Row("contrast 0.5", "parse", {"parse.contrast-weight": 0.5}),
+    Row("one redundant head for all", "parse", {"parse.redundant-head": "shared"}),
+    Row("a budget of 64 kB a message", "parse", {"overlay.budget": 64_000}),
+)
+OVERLAY_ROWS = tuple(
+    Row(f"{row.name}, {kind}", row.method, {"overlay.kind": kind}) for kind in OVERLAYS for row in (PARSE, SAME_MODEL)
+)
+
+TRIALS = (
+    PARSE,
+    SAME_MODEL,
+    Row("dsgd-modality", "dsgd-modality"),
+    Row("no contrast", "parse", {"parse.contrast-weight": 0.0}),
+    Row("contrast 0.5", "parse", {"parse.contrast-weight": 0.5}),
+    Row("slices of 48", "parse", {"parse.slice-width": 48}),
+    Row("24 rounds of 10 steps", "parse", {"rounds": 24, "local-steps": 10}),
+    Row("dsgd-modality, 24 rounds of 10 steps", "dsgd-modality", {"rounds": 24, "local-steps": 10}),
+    Row("lr 0.0025", "parse", {"lr": 2.5e-3}),
+)
+
+
+def scenario(mix: float, *, unbalanced: bool = False) -> str:
+    """The scenario in which that share of the agents holds all sensors."""
+    return f"multimodal={mix}" + ("+unbalanced" if unbalanced else "")
+
+
+def method_cases() -> Iterator[Case]:
+    """Every run of the comparison on two sensors, seed by seed."""
+    for seed in SEEDS:
+        for mix in MIXES:
+            for unbalanced in (False, True):
+                for row in METHOD_ROWS:
+                    yield Case(TWO, row, scenario(mix, unbalanced=unbalanced), seed, COMMON)
+
+
+def ablation_cases() -> Iterator[Case]:
+    """Every run of other overlays and of parts left out, at the smallest mix."""
+    for seed in SEEDS:
+        for row in (*OVERLAY_ROWS, *ABLATIONS):
+            yield Case(TWO, row, scenario(MIXES[0]), seed, COMMON)
+
+
+def three_cases() -> Iterator[Case]:
+    """Every run on three sensors."""
+    for seed in SEEDS:
+        for row in METHOD_ROWS:
+            yield Case(THREE, row, scenario(MIXES[0]), seed, COMMON)
+
+
+def strokes_cases() -> Iterator[Case]:
+    """Every run on images and pen paths of characters."""
+    for seed in SEEDS:
+        for row in METHOD_ROWS:
+            yield Case("strokes", row, "labelled", seed, COMMON)
+
+
+def trial_cases() -> Iterator[Case]:
+    """Every run that settings are chosen by."""
+    for seed in VALIDATION_SEEDS:
+        for row in TRIALS:
+            yield Case(VALIDATION, row, scenario(MIXES[0]), seed, COMMON)
