@@ -81,7 +81,9 @@ def read_peer_config(path: Path) -> tuple[PeerConfig, RunConfig]:
     said = said.model_copy(update={"agent": said.agent.model_copy(update=paths)})
     config = parse_config({**_flat(said.run), "run-folder": str(said.agent.folder)})
     if config.method not in AGENTS:
-        raise ConcordError("C103", f"{path}: method {config.method} needs a server", f"choose one of: {', '.join(AGENTS)}")
+        raise ConcordError(
+            "C103", f"{path}: {config.method!r} is no method of agents without a server", f"choose one of: {', '.join(AGENTS)}"
+        )
     return said, config
 
 

@@ -42,6 +42,8 @@ never be above the eigenvalue to the power of the round.
 
 ![Distance from the mean by round, measured and by theory]({chart})
 
+Dots: measured. Dashes: the eigenvalue to the power of the round.
+
 """
 
 

@@ -137,13 +137,12 @@ class Agent:
             generator = generator_for(self.config.seed, "batches", self.name, "agent", round_)
             batches = endless(self._labelled, self.config.batch_size, generator)
             self.model.train()
-            progress = (round_ - 1) / self.config.rounds
             for index_B in (next(batches, None) for _ in range(self.config.local_steps)):
                 if index_B is None:
                     break
                 inputs = {m: self._view(m, index_B, generator) for m in self.modalities}
                 y_B = self._samples.y[index_B].to(self.device)
-                terms = self.model.losses(inputs, y_B, progress)
+                terms = self.model.losses(inputs, y_B, self._progress(round_))
                 descent.step((name, term) for name, term in terms.items() if name not in leaves_out)
         self.round_, self.trained = round_, True
         self._save()
@@ -159,7 +158,8 @@ class Agent:
         of_windows: dict[tuple[Window, ...], pb.SliceUpdate] = {}  # neighbours with the same slices are told the same
         updates = {}
         for neighbour, slices in self.links.items():
-            parts = windows(_sizes(slices, flat), self.round_, self._budget)
+            known = windows(_sizes(slices, flat), self.round_, self._budget)
+            parts = tuple(window for window in known if self._exchanges(window.slice))
             if parts not in of_windows:
                 of_windows[parts] = update_of(self.name, self.round_, flat, parts, heard or {}, self._budget)
             updates[neighbour] = of_windows[parts]
@@ -257,6 +257,12 @@ class Agent:
         ]
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
+    def _progress(self, round_: int) -> float:
+        return (round_ - 1) / self.config.rounds
+
+    def _exchanges(self, slice_: str) -> bool:
+        return self.model.exchanges(slice_, self._progress(self.round_))
+
     def _flat(self) -> dict[str, Flat]:
         return {name: pack(part) for name, part in slices_of(self.config, self.model).items()}
 
@@ -277,6 +283,8 @@ class Agent:
             return error.message
         theirs: dict[str, Flat] = {}
         for window, array in values.items():
+            if not self._exchanges(window.slice):
+                continue
             if window.length == flat[window.slice].size:
                 theirs[window.slice] = array
             else:

@@ -68,11 +68,18 @@ class StagedModel(FusedModel):
         return {m: self.classifiers[m](z_BE) for m, z_BE in self.embed(inputs).items()}
 
     def losses(self, inputs: Mapping[str, Tensor], y_B: Tensor, progress: float) -> dict[str, Tensor]:
-        if progress >= 0.5 and len(self.modalities) > 1:
+        if self._fuses(progress):
             with torch.no_grad():
                 z_BE = torch.cat(list(self.embed(inputs).values()), 1)
             return {"fusion": F.cross_entropy(self.head(z_BE), y_B)}
         return {f"task.{m}": F.cross_entropy(self.classifiers[m](z_BE), y_B) for m, z_BE in self.embed(inputs).items()}
+
+    def exchanges(self, slice_: str, progress: float) -> bool:
+        return (slice_.partition(".")[0] == "head") == self._fuses(progress)
+
+    def _fuses(self, progress: float) -> bool:
+        """Whether it is in the second stage."""
+        return progress >= 0.5 and len(self.modalities) > 1
 
     def parts(self) -> dict[str, Part]:
         return super().parts() | {f"classifier.{m}": prefixed("head", self.classifiers[m]) for m in self.modalities}

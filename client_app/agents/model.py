@@ -89,6 +89,10 @@ class AgentModel(nn.Module, ABC):
         """Logits [B, C] of all predictions that are measured, by name: that of all votes under the name of the kind."""
         return {self.kind: mean_of(votes.values())}
 
+    def exchanges(self, slice_: str, progress: float) -> bool:
+        """Whether a slice is said, and mixed, once that share of the run is over."""
+        return True
+
     def trained(self) -> dict[str, nn.Parameter]:
         """Every parameter that is trained, by name."""
         return {name: p for name, p in self.named_parameters() if p.requires_grad}

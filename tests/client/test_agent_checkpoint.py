@@ -139,3 +139,16 @@ def test_in_one_process_what_does_not_arrive_is_silence(tmp_path: Path) -> None:
     assert {h.neighbour: h.outcome for h in first.heard["anna"]}["carl"] == SILENT
     assert {h.outcome for h in first.heard["carl"]} == {TAKEN}
     assert first.bytes_sent == sum(h.bytes_sent for heard in first.heard.values() for h in heard) > overhead(["x"])
+
+
+def test_what_a_stage_does_not_train_is_neither_said_nor_mixed(tmp_path: Path) -> None:
+    config = agent_config(tmp_path, "harmony", {"rounds": 2, "overlay.kind": "complete"})
+    hood = Neighbourhood(agents(config, {"anna": BOTH, "bert": BOTH, "carl": IMAGE}), config)
+    anna = hood.agents[0]
+    hood.round(1)
+    assert {piece.slice for piece in anna.updates()["bert"].pieces} == {
+        f"{kind}.{m}" for kind in ("encoder", "classifier") for m in BOTH
+    }
+    hood.round(2)
+    assert {piece.slice for piece in anna.updates()["bert"].pieces} == {"head.image+tone"}
+    assert not anna.updates()["carl"].pieces

@@ -357,3 +357,17 @@ def test_settings_that_no_model_can_have_are_told(tmp_path: Path) -> None:
     with pytest.raises(ConcordError, match=r"C103 .*the model cannot be built: .*16"):
         check_agents(config, BOTH)
     assert check_agents(agent_config(tmp_path), BOTH) == 6
+
+
+def test_each_stage_exchanges_what_it_trains(tmp_path: Path) -> None:
+    several, one = (model_of(tmp_path, "harmony", held) for held in (BOTH, IMAGE))
+    slices = ("encoder.image", "classifier.image", "head.image+tone")
+    assert [several.exchanges(name, 0.49) for name in slices] == [True, True, False]
+    assert [several.exchanges(name, 0.5) for name in slices] == [False, False, True]
+    for progress in (0.0, 0.9):
+        assert [one.exchanges(name, progress) for name in ("encoder.image", "classifier.image", "head.image")] == [
+            True,
+            True,
+            False,
+        ]
+    assert model_of(tmp_path, "parse", BOTH).exchanges("encoder.image", 0.9)
