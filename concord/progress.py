@@ -15,6 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from concord.kinds import of_all_slices
 from concord.run_folder import RunFolder
 
 WAITING = "starting"
@@ -62,7 +63,8 @@ def summarise(lines: Iterable[Mapping[str, Any]]) -> Progress:
     """The progress that metrics lines tell of."""
     lines = list(lines)
     rounds = [line for line in lines if line.get("scope") == "round"]
-    measured = [line for line in lines if line.get("scope") == "modality" and line.get("accuracy") is not None]
+    figures = [line for line in lines if line.get("scope") == "modality" and of_all_slices(str(line.get("modality", "")))]
+    measured = [line for line in figures if line.get("accuracy") is not None]
     first_split = measured[0].get("split") if measured else None
     done, total = (int(rounds[-1]["round"]), int(rounds[-1]["rounds"])) if rounds else (0, 0)
     return Progress(

@@ -70,6 +70,12 @@ def test_an_accuracy_that_is_not_known_is_left_out() -> None:
     assert summarise(lines).accuracy == {"image": 0.2, "speech": 0.1}
 
 
+def test_slices_of_agents_are_not_shown() -> None:
+    line = {"scope": "modality", "round": 1, "split": "random", "accuracy": 0.5}
+    told = summarise([{**line, "modality": name} for name in ("image", "image redundant alone", "image without unique")])
+    assert told.accuracy == {"image": 0.5}
+
+
 def test_table_shows_everything() -> None:
     console = recorder(terminal=True)
     console.print(render(summarise(round_lines(1))))

@@ -172,6 +172,9 @@ def test_a_round_of_all_is_the_metropolis_matrix_of_each_slice(method: str, kind
     for name, by_agent in stacked(everyone).items():
         weights_KK = matrix_of(agreement, name, list(by_agent))
         theta_KP, mixed_KP = torch.stack(list(before[name].values())), torch.stack(list(by_agent.values()))
+        if method == "harmony" and name.startswith("head"):  # of its second stage
+            assert torch.equal(mixed_KP, theta_KP)
+            continue
         torch.testing.assert_close(mixed_KP, weights_KK @ theta_KP, rtol=1e-5, atol=1e-6)
         torch.testing.assert_close(mixed_KP.mean(0), theta_KP.mean(0), rtol=1e-5, atol=1e-6)
         assert len(by_agent) == 1 or not torch.allclose(mixed_KP, theta_KP)
