@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from client_app.encoders import encoder_of
-from client_app.trunk import adapt_trunk, build_trunk, copy_trunk, local_tensors, shared_tensors
+from client_app.trunk import adapt_trunk, build_trunk, copy_trunk, local_tensors, pool, shared_tensors
 from concord.config import HeadScope, RunConfig
 from concord.errors import ConcordError
 from concord.seeding import seeded
@@ -108,14 +108,7 @@ class MultimodalModel(nn.Module):
 
     def embed(self, modality: str, x: Tensor) -> Tensor:
         """Inputs of one modality [B, ...] -> pooled embeddings z [B, D]."""
-        embeds_BLD, mask_BL = self.tokenisers[modality](x)
-        attention_mask = None if mask_BL is None else mask_BL.long()
-        hidden_BLD = self.trunk_of(modality)(inputs_embeds=embeds_BLD, attention_mask=attention_mask).last_hidden_state
-        if mask_BL is None:
-            pooled_BD = hidden_BLD.mean(1)
-        else:
-            weight_BL1 = mask_BL.to(hidden_BLD.dtype)[..., None]
-            pooled_BD = (hidden_BLD * weight_BL1).sum(1) / weight_BL1.sum(1)
+        pooled_BD = pool(self.trunk_of(modality), self.tokenisers[modality](x))
         return self.normalise(self.projectors[modality](pooled_BD))  # type: ignore[no-any-return]
 
     def classify(self, modality: str, z_BD: Tensor) -> Tensor:

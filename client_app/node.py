@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from client_app.data.node_data import NodeData
-from client_app.encoders import encoder_of
+from client_app.holdings import holdings_of
 from client_app.measure import anchor_means, embeddings_message, evaluate, evaluate_fused, local_prototypes, predictive_variance
 from client_app.methods import Agreed, method_of
 from client_app.model import MultimodalModel
@@ -31,7 +31,7 @@ from concord.anchors import AnchorSet
 from concord.config import RunConfig
 from concord.errors import ConcordError
 from concord.functional.gram import gram
-from concord.samples import NO_LABEL, Samples
+from concord.samples import Samples
 from concord.seeding import seeded
 from concord.wire.groups import Group, manifest_of, modality_of, pack, shapes_from_manifest, shapes_of, unpack
 from concord.wire.messages import (
@@ -69,24 +69,14 @@ class Node:
 
     def census(self) -> pb.Census:
         """What this node has, for the server's plan."""
-        holdings = [
-            pb.Holding(
-                modality=modality,
-                examples=len(samples),
-                labelled=int((samples.y != NO_LABEL).sum()),
-                labels=sorted(set(samples.y.tolist()) - {NO_LABEL}),
-                encoder=encoder_of(modality).identity,
-            )
-            for modality, samples in self.data.train.items()
-            if self.own_anchors[modality]  # C302 where it has none
-        ]
+        known = {m: samples for m, samples in self.data.train.items() if self.own_anchors[m]}  # C302 where one has none
         return pb.Census(
             schema_version=SCHEMA_VERSION,
             app_version=version("concord"),
             node=self.data.name,
             anchor_digest=self.anchors.digest,
             base_digest=self.store.base_digest(),
-            holdings=holdings,
+            holdings=holdings_of(known),
         )
 
     def perform(self, instruction: pb.Instruction, arrays: Arrays) -> tuple[pb.Report, dict[str, NDArray[np.float32]]]:

@@ -3,7 +3,7 @@
 Adapter after Eklund (arXiv 2601.17986), reconstructed: W = m * (W0 + s B A) / ||W0 + s B A||_row in DoRA's form,
 A with orthonormal rows from the run's seed and frozen, B trained and averaged, m trained and kept on the node.
 
-Legend: R rank, I inputs, O outputs of a linear layer.
+Legend: R rank, I inputs, O outputs of a linear layer, B batch, L tokens, D width.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 from transformers import AutoModel, BertConfig, BertModel
 
+from client_app.encoders.encoder import Tokens
 from concord.config import RunConfig
 from concord.errors import ConcordError
 from concord.functional.lowrank import orthonormal_rows
@@ -69,6 +70,18 @@ def adapt_trunk(trunk: nn.Module, config: RunConfig, rank: int) -> nn.Module:
         a_RI.data.copy_(shared_a_RI[:rank])
         a_RI.requires_grad_(config.adapter.train_a)
     return adapted
+
+
+def pool(trunk: nn.Module, tokens: Tokens) -> Tensor:
+    """The mean [B, D] of what the trunk makes of the real tokens of each input."""
+    embeds_BLD, mask_BL = tokens
+    attention_mask = None if mask_BL is None else mask_BL.long()
+    hidden_BLD: Tensor = trunk(inputs_embeds=embeds_BLD, attention_mask=attention_mask).last_hidden_state
+    if mask_BL is None:
+        return hidden_BLD.mean(1)
+    weight_BL1 = mask_BL.to(hidden_BLD.dtype)[..., None]
+    pooled_BD: Tensor = (hidden_BLD * weight_BL1).sum(1) / weight_BL1.sum(1)
+    return pooled_BD
 
 
 def adapter_targets(text: str) -> str | list[str]:

@@ -262,7 +262,7 @@ class RunConfig(Section):
 
     def flat(self) -> dict[str, Scalar]:
         """The configuration as Flower's flat mapping of dotted kebab-case keys."""
-        return dict(_flatten(self.model_dump(by_alias=True)))
+        return dict(flatten(self.model_dump(by_alias=True)))
 
 
 @cache
@@ -305,10 +305,11 @@ def default_run_folder(run_id: int) -> str:
     return str(Path(os.environ.get("CONCORD_RUNS", Path.home() / ".concord" / "runs")) / str(run_id))
 
 
-def _flatten(nested: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Scalar]]:
+def flatten(nested: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Scalar]]:
+    """Dotted keys and scalars of nested tables, in order."""
     flat: list[tuple[str, Scalar]] = []
     for key, value in nested.items():
-        flat += _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else [(prefix + key, value)]
+        flat += flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else [(prefix + key, value)]
     return flat
 
 

@@ -22,13 +22,12 @@ Paths are relative to the file.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from concord.config import AGENTS, RunConfig, Scalar, parse_config
+from concord.config import AGENTS, RunConfig, flatten, parse_config
 from concord.errors import ConcordError
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -79,17 +78,9 @@ def read_peer_config(path: Path) -> tuple[PeerConfig, RunConfig]:
     base = path.absolute().parent
     paths = {name: base / getattr(said.agent, name) for name in ("keys", "data", "folder")}
     said = said.model_copy(update={"agent": said.agent.model_copy(update=paths)})
-    config = parse_config({**_flat(said.run), "run-folder": str(said.agent.folder)})
+    config = parse_config({**dict(flatten(said.run)), "run-folder": str(said.agent.folder)})
     if config.method not in AGENTS:
         raise ConcordError(
             "C103", f"{path}: {config.method!r} is no method of agents without a server", f"choose one of: {', '.join(AGENTS)}"
         )
     return said, config
-
-
-def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Scalar]:
-    """Dotted keys of nested tables."""
-    flat: dict[str, Scalar] = {}
-    for key, value in table.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat

@@ -148,12 +148,12 @@ class Peer:
 
     def _excuse_if_ahead(self, name: str, round_: int, done: Future[Answer[pb.Receipt]]) -> None:
         """Nobody waits for one who has left this round behind: what it said in it is lost, or here already."""
-        answer = done.result()
-        if answer.message is None or answer.message.verdict != pb.VERDICT_TAKEN:
-            if answer.message is None or answer.message.verdict != pb.VERDICT_EARLY:
-                self.mailbox.excuse(round_, name)
-            if answer.message is not None and answer.message.verdict == pb.VERDICT_STRANGER:
-                self._greet_soon(name)  # it was started again and does not know this one
+        receipt = done.result().message
+        verdict = receipt.verdict if receipt is not None else None
+        if verdict not in (pb.VERDICT_TAKEN, pb.VERDICT_EARLY):
+            self.mailbox.excuse(round_, name)
+        if verdict == pb.VERDICT_STRANGER:
+            self._greet_soon(name)  # it was started again and does not know this one
 
     def _catch_up(self, round_: int, rounds: Mapping[str, int]) -> None:
         ahead = min(majority_round(rounds), self.agent.config.rounds)

@@ -6,6 +6,7 @@ draws the overlay from the census of those who are there, and keeps no model: on
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from logging import WARNING
 
@@ -97,7 +98,7 @@ class Forwarding(ConcordStrategy):
 
     def _check_parcels(self, reply: Accepted) -> None:
         links = self.mail.agreement.links(reply.census.node)
-        sizes = {m.group: sum(_values(spec) for spec in m.tensors) for m in reply.census.slices}
+        sizes = {m.group: sum(math.prod(spec.shape) for spec in m.tensors) for m in reply.census.slices}
         said: set[str] = set()
         for parcel in reply.report.parcels:
             if (parcel.update.agent, parcel.update.round) != (reply.report.node, reply.report.round):
@@ -119,10 +120,3 @@ def _by_sender(letters: Mapping[str, Mapping[str, pb.SliceUpdate]]) -> dict[str,
         for sender, update in by_sender.items():
             said.setdefault(sender, {})[receiver] = update
     return said
-
-
-def _values(spec: pb.TensorSpec) -> int:
-    product = 1
-    for length in spec.shape:
-        product *= length
-    return product

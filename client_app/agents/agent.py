@@ -19,8 +19,10 @@ import torch
 from torch import Tensor
 
 from client_app.agents.methods import AGENT_METHODS, build_model, slices_of
+from client_app.agents.model import Part
 from client_app.data.node_data import NodeData
 from client_app.encoders import encoder_of
+from client_app.holdings import holdings_of
 from client_app.instances import instances_named
 from client_app.measure import EVALUATION_BATCH, evaluation_message
 from client_app.schedules.descent import Descent
@@ -94,20 +96,7 @@ class Agent:
     @cached_property
     def offer(self) -> list[pb.GroupManifest]:
         """The slices that it can exchange."""
-        return [manifest_of(name, shapes_of(part)) for name, part in slices_of(self.config, self.model).items()]
-
-    def holdings(self) -> list[pb.Holding]:
-        """What data it has."""
-        return [
-            pb.Holding(
-                modality=m,
-                examples=len(samples),
-                labelled=int((samples.y != NO_LABEL).sum()),
-                labels=sorted(set(samples.y.tolist()) - {NO_LABEL}),
-                encoder=encoder_of(m).identity,
-            )
-            for m, samples in self.data.train.items()
-        ]
+        return [manifest_of(name, shapes_of(part)) for name, part in self._slices.items()]
 
     def hello(self) -> pb.Hello:
         """How it introduces itself."""
@@ -118,7 +107,7 @@ class Agent:
             federation=federation_digest(self.config),
             anchor_digest=self.anchors.digest,
             concepts=self.anchors.concepts,
-            holdings=self.holdings(),
+            holdings=holdings_of(self.data.train),
             slices=self.offer,
             round=self.round_,
         )
@@ -177,12 +166,11 @@ class Agent:
                 outcome = self._read(update, neighbour, slices, flat, said)
             size = update.ByteSize() if update is not None else 0
             outcomes.append(Heard(neighbour, outcome, self._sent.get(neighbour, 0), size))
-        slices_here = slices_of(self.config, self.model)
         with torch.no_grad():
             for name, values in said.items():
                 if values:
-                    mixed = unpack(mix(torch.from_numpy(flat[name]), values).numpy(), shapes_of(slices_here[name]))
-                    for key, parameter in slices_here[name].items():
+                    mixed = unpack(mix(torch.from_numpy(flat[name]), values).numpy(), shapes_of(self._slices[name]))
+                    for key, parameter in self._slices[name].items():
                         parameter.copy_(mixed[key])
         self.trained = False
         return outcomes
@@ -235,6 +223,10 @@ class Agent:
         return self.config.overlay.budget
 
     @cached_property
+    def _slices(self) -> dict[str, Part]:
+        return slices_of(self.config, self.model)  # live: what is trained and mixed is in them
+
+    @cached_property
     def _samples(self) -> Samples:
         return next(iter(self.data.train.values()))  # those of all modalities are the same instances in the same order
 
@@ -264,7 +256,7 @@ class Agent:
         return self.model.exchanges(slice_, self._progress(self.round_))
 
     def _flat(self) -> dict[str, Flat]:
-        return {name: pack(part) for name, part in slices_of(self.config, self.model).items()}
+        return {name: pack(part) for name, part in self._slices.items()}
 
     def _read(
         self,

@@ -1,6 +1,6 @@
 """What the models of all agents have in common: an encoder a modality, from scratch, and parts that may travel.
 
-Legend: B batch, L tokens, D width of the trunk, C classes.
+Legend: B batch, D width of the trunk, C classes.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from client_app.encoders import encoder_of
-from client_app.trunk import adapt_trunk, build_trunk, shared_tensors
+from client_app.trunk import adapt_trunk, build_trunk, pool, shared_tensors
 from concord.config import RunConfig
 from concord.kinds import kind_of
 from concord.seeding import seeded
@@ -34,14 +34,7 @@ class Encoder(nn.Module):
             self.tokeniser = encoder_of(modality).build(self.width)
 
     def forward(self, x: Tensor) -> Tensor:
-        embeds_BLD, mask_BL = self.tokeniser(x)
-        attention_mask = None if mask_BL is None else mask_BL.long()
-        hidden_BLD: Tensor = self.trunk(inputs_embeds=embeds_BLD, attention_mask=attention_mask).last_hidden_state
-        if mask_BL is None:
-            return hidden_BLD.mean(1)
-        weight_BL1 = mask_BL.to(hidden_BLD.dtype)[..., None]
-        pooled_BD: Tensor = (hidden_BLD * weight_BL1).sum(1) / weight_BL1.sum(1)
-        return pooled_BD
+        return pool(self.trunk, self.tokeniser(x))
 
     def part(self) -> Part:
         """What of it travels."""

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from client_app.agents.agent import Agent
 from client_app.data.node_data import NodeData
+from client_app.holdings import holdings_of
 from client_app.node import check_anchors
 from client_app.store import NodeStore
 from concord.agreement import links_from_wire
@@ -45,7 +46,7 @@ class AgentNode:
             app_version=version("concord"),
             node=self.data.name,
             anchor_digest=self.anchors.digest,
-            holdings=agent.holdings(),
+            holdings=holdings_of(self.data.train),
             slices=agent.offer,
         )
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from flwr.app import Error, Message
+from power_cut import PowerCutError, cut, timeless
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from tiny_run import FINAL, ONE_EACH, TRAIN, NamedNodes, Settings, at, edited, lines, open_tiny, run_tiny, tiny_config
@@ -23,25 +24,6 @@ from server_app.in_process import Intercept, pass_on
 from server_app.run import open_run
 
 NODES = ONE_EACH[:2]
-
-
-class PowerCutError(Exception):
-    pass
-
-
-def cut(node_id: int, message: Message, reply: Message) -> Message:
-    """The server dies in the middle of round 3, when some nodes have trained already."""
-    if at(TRAIN, 3, message) and node_id == 2:
-        raise PowerCutError
-    return reply
-
-
-def timeless(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The result and all metrics, without seconds and without the start and end of the run."""
-    result = json.loads(RunFolder(folder).result.read_text())
-    del result["seconds"]
-    metrics = [{k: v for k, v in line.items() if k != "seconds"} for line in RunFolder(folder).read_metrics()]
-    return result, [line for line in metrics if line["scope"] != "run"]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,12 +12,12 @@ import numpy as np
 import pytest
 import torch
 from flwr.app import Error, Message
+from power_cut import PowerCutError, cut, timeless
 from tiny_run import TRAIN, Arrays, NamedNodes, Settings, at, edited, instruction_of, lines, report_of, run_tiny, tiny_config
 
 from client_app.agents.agent import Agent
 from client_app.data.federation import build_federation
 from concord.config import RunConfig
-from concord.run_folder import RunFolder
 from concord.wire.messages import SCHEMA_VERSION
 from concord.wire.v1 import federation_pb2 as pb
 from peer_app.in_process import Neighbourhood, Reaches, always
@@ -310,25 +309,6 @@ def test_an_agent_that_learns_alone_sends_no_parcel(tmp_path: Path) -> None:
 
 
 # A server that was stopped.
-
-
-class PowerCutError(Exception):
-    pass
-
-
-def cut(node_id: int, message: Message, reply: Message) -> Message:
-    """The server dies in the middle of round 3, when some agents have trained already."""
-    if at(TRAIN, 3, message) and node_id == 2:
-        raise PowerCutError
-    return reply
-
-
-def timeless(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The result and all metrics, without seconds and without the start and end of the run."""
-    result = json.loads(RunFolder(folder).result.read_text())
-    del result["seconds"]
-    metrics = [{k: v for k, v in line.items() if k != "seconds"} for line in RunFolder(folder).read_metrics()]
-    return result, [line for line in metrics if line["scope"] != "run"]
 
 
 @pytest.mark.parametrize("settings", [{}, {"overlay.budget": 3000, "adapter.kind": "dora"}, {"method": "harmony"}], ids=str)
