@@ -40,7 +40,9 @@ COMPARISONS = {
         activity_cases.method_cases, activity_cases.ablation_cases, activity_tables.whole_page, activity_tables.readme_block
     ),
     activity_cases.VALIDATION_SUITE: Comparison(activity_cases.trial_cases, tuple, activity_tables.trials_page),
-    agent_cases.TWO: Comparison(agent_cases.method_cases, agent_cases.ablation_cases, agent_tables.whole_page),
+    agent_cases.TWO: Comparison(
+        agent_cases.method_cases, agent_cases.ablation_cases, agent_tables.whole_page, agent_tables.readme_block
+    ),
     agent_cases.THREE: Comparison(
         agent_cases.three_cases,
         tuple,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from statistics import mean
 
 from benchmarks.sweep import SEEDS, Case, Figures
 from concord.functional.statistics import mean_interval, paired_difference
@@ -61,6 +62,18 @@ def difference(values: Sequence[float], reference: Sequence[float]) -> str:
         return "–"
     change, half = paired_difference(values, reference)
     return f"{change:+.3f} ± {half:.3f}"
+
+
+def trials_table(results: Results, cases: Iterable[Case], columns: Mapping[str, tuple[Figure, str]]) -> str:
+    """A row a trial, with means over its seeds without intervals; a column has a figure and how it is written."""
+    runs: dict[str, list[Figures]] = {}
+    for case in cases:
+        runs.setdefault(case.row.name, []).extend([results[case.key]] if case.key in results else [])
+    rows = [
+        [name, str(len(own)), *(format(mean(map(of, own)), spec) if own else "–" for of, spec in columns.values())]
+        for name, own in runs.items()
+    ]
+    return table(["trial", "seeds", *columns], rows)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

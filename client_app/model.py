@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from client_app.encoders import encoder_of
 from client_app.trunk import adapt_trunk, build_trunk, copy_trunk, local_tensors, pool, shared_tensors
 from concord.config import HeadScope, RunConfig
-from concord.errors import ConcordError
 from concord.seeding import seeded
 
 SHARED = "shared"
@@ -154,18 +153,6 @@ class MultimodalModel(nn.Module):
         own = self.private_tensors(travelling)
         for name, tensor in saved.items():
             own[name].copy_(tensor)
-
-
-def check_model(config: RunConfig, modalities: Sequence[str]) -> int:
-    """Builds the model once; the width of its shared space.
-
-    Raises:
-        ConcordError: C103, when transformers or peft refuse its settings.
-    """
-    try:
-        return MultimodalModel(config, modalities, 2).width
-    except ValueError as error:
-        raise ConcordError("C103", f"the model cannot be built: {error}", "change the settings model.* or adapter.*") from error
 
 
 def group_name(part: str, key: str) -> str:

@@ -14,9 +14,9 @@ from flwr.app import ArrayRecord, ConfigRecord
 from flwr.serverapp import Grid
 from torch import Tensor
 
-from client_app.agents.methods import check_agents
 from client_app.encoders import encoder_of
-from client_app.model import MultimodalModel, check_model
+from client_app.model import MultimodalModel
+from client_app.model_check import check_model
 from concord.anchors import AnchorSet, load_anchors
 from concord.config import RunConfig, parse_config
 from concord.errors import ConcordError
@@ -182,7 +182,7 @@ def open_run(config: RunConfig, grid: Grid) -> Run:
     if unknown:
         have = ", ".join(sorted(anchors.modalities))
         raise ConcordError("C103", f"adapter.rank-by-modality names {', '.join(sorted(unknown))}", f"choose from: {have}")
-    width = (check_agents if entry.of_agents else check_model)(config, sorted(anchors.modalities))
+    width = check_model(config, sorted(anchors.modalities))
     folder = RunFolder(config.run_folder)
     folder.lock()
     folder.remove_unfinished()

@@ -24,7 +24,7 @@ from concord.wire.slices import VALUE_BYTES, overhead
 from concord.wire.v1 import federation_pb2 as pb
 from strategies.consensus import Consensus
 from strategies.plan import NoGroups
-from strategies.state import GlobalState
+from strategies.state import GlobalState, Outcome
 from strategies.strategy import ConcordStrategy
 from strategies.validation import Accepted, Reason, Rejected, Rejection
 
@@ -89,6 +89,13 @@ class Forwarding(ConcordStrategy):
                 log(WARNING, "left out %s: %s: %s", reply.census.node, rejected.reason, rejected.detail)
         return sound, rejections
 
+    def aggregate(self, server_round: int, replies: Mapping[int, Message]) -> Outcome:
+        """Also forgets what was said before where too few replied: it is of a round that is over."""
+        outcome = super().aggregate(server_round, replies)
+        if outcome.kept_old_model:
+            self.mail.update([])
+        return outcome
+
     def _instruct(self, round_: int, phase: pb.Phase.ValueType, node_ids: Sequence[int]) -> list[Message]:
         known = self.mail.agreement.mismatches
         self.mail.agreement = agree({c.node: c.slices for c in map(self.admission.members.__getitem__, node_ids)}, self.config)
@@ -108,7 +115,8 @@ class Forwarding(ConcordStrategy):
                     raise Rejected(Reason.UNKNOWN_GROUP, f"a parcel for {receiver[:80]!r}, which it does not expect")
                 said.add(receiver)
                 slices = [s.slice for s in links[receiver]]
-                most = overhead(slices) + VALUE_BYTES * sum(sizes[name] for name in slices)
+                whole = overhead(slices) + VALUE_BYTES * sum(sizes[name] for name in slices)
+                most = min(whole, self.config.overlay.budget or whole)
                 size = parcel.update.ByteSize()
                 if size > most:
                     raise Rejected(Reason.WRONG_SHAPE, f"a parcel of {size} bytes for {receiver!r}, the link carries {most}")

@@ -31,6 +31,7 @@ class MethodEntry:
     """One method.
 
     Attributes:
+        title: its name as people write it.
         summary: one line for people.
         strategy: its strategy.
         rule: its own averaging rule; None when it averages nothing.
@@ -39,6 +40,7 @@ class MethodEntry:
         of_agents: nodes exchange slices among themselves, and the server only forwards them.
     """
 
+    title: str
     summary: str
     strategy: StrategyFactory
     rule: RuleName | None
@@ -47,34 +49,41 @@ class MethodEntry:
     of_agents: bool = False
 
 
-def _of_agents(summary: str) -> MethodEntry:
-    return MethodEntry(summary, Forwarding, None, of_agents=True)
+def _of_agents(title: str, summary: str) -> MethodEntry:
+    return MethodEntry(title, summary, Forwarding, None, of_agents=True)
 
 
 METHODS: dict[str, MethodEntry] = {
     "geolora": MethodEntry(
-        "Gram consensus of public anchors, low-rank updates, precision weights", GeoLora, geolora.DEFAULT_RULE
+        "GeoLoRA", "Gram consensus of public anchors, low-rank updates, precision weights", GeoLora, geolora.DEFAULT_RULE
     ),
-    "fedavg": MethodEntry("averages every group over the nodes that hold it", FedAvg, fedavg.DEFAULT_RULE),
-    "fedprox": MethodEntry("FedAvg whose nodes are held near the model that came in", FedAvg, fedavg.DEFAULT_RULE),
-    "fedproto": MethodEntry("exchanges class prototypes, keeps models at home", FedProto, None),
-    "local": MethodEntry("no exchange: each node learns from its own data", Local, None),
-    "anchors-only": MethodEntry("no exchange: each node learns from its public anchors alone", Local, None),
-    "self-training": MethodEntry("no exchange: GeoLoRA's pseudo-labels on each node alone", Local, None),
+    "fedavg": MethodEntry("FedAvg", "averages every group over the nodes that hold it", FedAvg, fedavg.DEFAULT_RULE),
+    "fedprox": MethodEntry("FedProx", "FedAvg whose nodes are held near the model that came in", FedAvg, fedavg.DEFAULT_RULE),
+    "fedproto": MethodEntry("FedProto", "exchanges class prototypes, keeps models at home", FedProto, None),
+    "local": MethodEntry("Local training", "no exchange: each node learns from its own data", Local, None),
+    "anchors-only": MethodEntry("Anchors only", "no exchange: each node learns from its public anchors alone", Local, None),
+    "self-training": MethodEntry("Self-training", "no exchange: GeoLoRA's pseudo-labels on each node alone", Local, None),
     "fedmchain": MethodEntry(
+        "FedMChain",
         "modalities trained one after the other, each for what the others lack; sparse sign-guided averaging",
         FedMChain,
         fedmchain.DEFAULT_RULE,
         in_phases=True,
     ),
-    "parse": _of_agents("agents without a server exchange the slices that both can use: redundant, unique, synergistic"),
-    "dsgd-modality-sliced": _of_agents("agents with PARSE's model exchange all that belongs to one modality"),
-    "dsgd-modality": _of_agents("agents exchange the encoder of each modality with all who hold it"),
-    "dsgd-task": _of_agents("agents exchange whole models with those who hold the same modalities"),
-    "dsgd-hybrid": _of_agents("agents exchange encoders by modality, classifiers by the modalities that they hold"),
-    "harmony": _of_agents("agents exchange models of one modality first, classifiers of several after"),
-    "alone": _of_agents("no exchange: each agent learns from its own data"),
-    "centralised": MethodEntry("all data in one place: the upper bound", FedAvg, fedavg.DEFAULT_RULE, pooled=True),
+    "parse": _of_agents("PARSE", "agents without a server exchange the slices that both can use: redundant, unique, synergistic"),
+    "dsgd-modality-sliced": _of_agents(
+        "DSGD by modality, PARSE's model", "agents with PARSE's model exchange all that belongs to one modality"
+    ),
+    "dsgd-modality": _of_agents("DSGD by modality", "agents exchange the encoder of each modality with all who hold it"),
+    "dsgd-task": _of_agents("DSGD by task", "agents exchange whole models with those who hold the same modalities"),
+    "dsgd-hybrid": _of_agents(
+        "DSGD hybrid", "agents exchange encoders by modality, classifiers by the modalities that they hold"
+    ),
+    "harmony": _of_agents("Harmony", "agents exchange models of one modality first, classifiers of several after"),
+    "alone": _of_agents("Agents alone", "no exchange: each agent learns from its own data"),
+    "centralised": MethodEntry(
+        "Centralised training", "all data in one place: the upper bound", FedAvg, fedavg.DEFAULT_RULE, pooled=True
+    ),
 }
 
 

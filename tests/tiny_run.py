@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
@@ -37,6 +37,7 @@ CENSUS, TRAIN, FINAL = "query.census", "train.round", "evaluate.final"
 Settings = Mapping[str, Scalar]
 DEFAULTS: Settings = MappingProxyType({})
 Arrays = dict[str, NDArray[np.float32]]
+Attack = Callable[[Message, Message], Message | None]  # from what was asked and the honest reply to what is sent, if anything
 
 
 def tiny_config(folder: Path, settings: Settings = DEFAULTS) -> RunConfig:
@@ -84,6 +85,18 @@ def at(kind: str, round_: int, message: Message) -> bool:
     return message.metadata.message_type == kind and instruction_of(message).round == round_
 
 
+def in_turn(attacker: int, attacks: Iterable[Attack], begin: int) -> Intercept:
+    """A node that tries one attack a round, from round `begin` on."""
+    by_round = dict(enumerate(attacks, begin))
+
+    def intercept(node_id: int, message: Message, reply: Message) -> Message | None:
+        mine = node_id == attacker and message.metadata.message_type == TRAIN
+        attack = by_round.get(instruction_of(message).round) if mine else None
+        return attack(message, reply) if attack else reply
+
+    return intercept
+
+
 def instruction_of(message: Message) -> pb.Instruction:
     return message_from_record(pb.Instruction, message.content)
 
@@ -92,12 +105,17 @@ def report_of(reply: Message) -> pb.Report:
     return message_from_record(pb.Report, reply.content)
 
 
-def edited(reply: Message, edit: Callable[[pb.Report, Arrays], None]) -> Message:
-    """The reply with its report and writable arrays changed in place by `edit`."""
+def edited(reply: Message, change: Callable[[pb.Report, Arrays], None]) -> Message:
+    """The reply with its report and writable arrays changed in place."""
     report, arrays = report_of(reply), {name: array.copy() for name, array in arrays_from_record(reply.content).items()}
-    edit(report, arrays)
+    change(report, arrays)
     reply.content = to_record(report, arrays)
     return reply
+
+
+def edit(change: Callable[[pb.Report, Arrays], None]) -> Attack:
+    """The attack that changes report and arrays of an honest reply in place."""
+    return lambda message, reply: edited(reply, change)
 
 
 def edited_census(reply: Message, edit: Callable[[pb.Census], None]) -> Message:

@@ -17,15 +17,15 @@ from benchmarks.activity.cases import (
     RATES,
     SENSORS,
     SUITE,
-    TRIALS,
     VALIDATION_SEEDS,
     VALIDATION_SUITE,
     ablation_cases,
     method_cases,
     scenario,
+    trial_cases,
 )
 from benchmarks.attacks import ABSENT, ATTACKS
-from benchmarks.markdown import Figure, Results, cell, difference, mark, seconds, seeds_run, table
+from benchmarks.markdown import Figure, Results, cell, difference, mark, seconds, seeds_run, table, trials_table
 from benchmarks.sweep import SEEDS, Case, Figures, Row
 from concord.functional.statistics import paired_difference
 from concord.samples import FUSED
@@ -76,11 +76,8 @@ def whole_page(results: Results) -> str:
 
 def trials_page(results: Results) -> str:
     """What settings were chosen by."""
-    rows = []
-    for row in TRIALS:
-        runs = [figures for seed in VALIDATION_SEEDS if (figures := seed_figures(results, row, ABLATION_RATE, seed))]
-        values = [[of(figures) for figures in runs] for of in (figure(FUSED), *map(figure, SENSORS), bytes_in_all("up"))]
-        rows.append([row.name, str(len(runs)), *(cell_of_mean(v) for v in values[:-1]), cell_of_mean(values[-1], 1000, 0)])
+    columns = {column: (figure(column), ".3f") for column in COLUMNS}
+    columns["kB up / node"] = (lambda figures: bytes_in_all("up")(figures) / 1000, ".0f")
     parts = [
         f"# Trials on suite `{VALIDATION_SUITE}`",
         f"Made by `python -m benchmarks {VALIDATION_SUITE} --data DIR`. For choosing the settings of `fedmchain`: of the "
@@ -88,14 +85,9 @@ def trials_page(results: Results) -> str:
         f"rate {ABLATION_RATE}; accuracy on the unseen person, mean over seeds {' and '.join(map(str, VALIDATION_SEEDS))}, "
         "without intervals: one person and two seeds tell large differences only. Without another word, rows are of 12 rounds "
         "of 20 local steps, and rows of `fedmchain` with a density alone as its first.",
-        table(["trial", "seeds", *COLUMNS, "kB up / node"], rows),
+        trials_table(results, trial_cases(), columns),
     ]
     return "\n\n".join(parts) + "\n"
-
-
-def cell_of_mean(values: list[float], unit: float = 1.0, digits: int = 3) -> str:
-    """A mean without an interval."""
-    return f"{mean(values) / unit:.{digits}f}" if values else "–"
 
 
 def readme_block(results: Results) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from statistics import mean
 
 from benchmarks.agents.cases import (
     ABLATIONS,
@@ -12,13 +11,15 @@ from benchmarks.agents.cases import (
     OVERLAY_ROWS,
     PARSE,
     PEERS,
-    TRIALS,
     TWO,
     VALIDATION,
     VALIDATION_SEEDS,
+    ablation_cases,
+    method_cases,
     scenario,
+    trial_cases,
 )
-from benchmarks.markdown import Figure, Results, cell, difference, mark, seconds, seeds_run, table
+from benchmarks.markdown import Figure, Results, cell, difference, mark, seconds, seeds_run, table, trials_table
 from benchmarks.sweep import SEEDS, Case, Row
 from concord.functional.statistics import paired_difference
 from concord.kinds import SLICES, alone, kind_of, of_all_slices, without
@@ -48,8 +49,6 @@ def page_of(suite: str, cases: Callable[[], Iterable[Case]], what: str) -> Calla
 
 def whole_page(results: Results) -> str:
     """Every figure of the comparison on two sensors."""
-    from benchmarks.agents.cases import ablation_cases, method_cases
-
     parts = [
         page_of(TWO, method_cases, "16 agents; `multimodal=R`: that share of them holds both sensors.")(results).rstrip(),
         f"## One slice left out at inference, `{scenario(MIXES[0])}`",
@@ -65,20 +64,29 @@ def whole_page(results: Results) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def readme_block(results: Results) -> str:
+    """What the README shows: accuracy of each kind of agent where few are multimodal, and the aims."""
+    parts = [
+        f"Suite `{TWO}`, {MIXES[0]:.0%} of 16 agents multimodal, no server: accuracy of the agents of each kind on two people "
+        "whom no agent has; mean ± 95 % interval. " + seeds_run(results, list(method_cases())),
+        method_table(results, TWO, scenario(MIXES[0])),
+        "Aims:",
+        aims_table(results),
+        "Every figure (other mixes, unbalanced ones, overlays, slices left out): "
+        f"[benchmarks/results/{TWO}.md](benchmarks/results/{TWO}.md). Made by `python -m benchmarks {TWO} --data DIR`.",
+    ]
+    return "\n\n".join(parts)
+
+
 def trials_page(results: Results) -> str:
     """What settings were chosen by."""
-    rows = []
-    for row in TRIALS:
-        keys = [Case(VALIDATION, row, scenario(MIXES[0]), seed).key for seed in VALIDATION_SEEDS]
-        runs = [results[key] for key in keys if key in results]
-        cells = [f"{mean(accuracy(kind)(run) for run in runs):.3f}" if runs else "–" for kind in KINDS]
-        rows.append([row.name, str(len(runs)), *cells])
+    columns = {kind: (accuracy(kind), ".3f") for kind in KINDS}
     parts = [
         f"# Trials on suite `{VALIDATION}`",
         f"Made by `python -m benchmarks {VALIDATION} --data DIR`. For choosing the settings of `parse`: five people train, the "
         f"sixth is unseen, and the two that results are of take no part. `{scenario(MIXES[0])}`; mean over seeds "
         f"{' and '.join(map(str, VALIDATION_SEEDS))}, without intervals: they tell large differences only.",
-        table(["trial", "seeds", *KINDS], rows),
+        trials_table(results, trial_cases(), columns),
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -42,7 +42,7 @@ IMPORTS = {
     "python alone": "pass",
     "with Flower's ClientApp": "import flwr.clientapp",
     "with Concord's (torch, transformers, peft)": "import client_app.app",
-    "and a model built": "import client_app.app as a; from client_app.model import check_model; "
+    "and a model built": "import client_app.app as a; from client_app.model_check import check_model; "
     "from concord.config import RunConfig; check_model(RunConfig(), ['image'])",
 }
 

@@ -9,7 +9,6 @@ from client_app.agents.fused import FusedModel, StagedModel
 from client_app.agents.model import AgentModel, Part
 from client_app.agents.sliced import SHARED_HEAD, SlicedModel
 from concord.config import RunConfig
-from concord.errors import ConcordError
 
 SlicePlan = Mapping[str, Sequence[str]]  # slice -> parts, by kind: what is before the first dot
 
@@ -50,19 +49,6 @@ AGENT_METHODS: Mapping[str, AgentMethod] = {
 def build_model(config: RunConfig, modalities: Sequence[str], classes: int) -> AgentModel:
     """The model of an agent before round 1."""
     return AGENT_METHODS[config.method].model(config, modalities, classes)
-
-
-def check_agents(config: RunConfig, modalities: Sequence[str]) -> int:
-    """Builds the model of an agent of all modalities once; the width of a slice.
-
-    Raises:
-        ConcordError: C103, when transformers or peft refuse its settings.
-    """
-    try:
-        build_model(config, modalities, 2)
-    except ValueError as error:
-        raise ConcordError("C103", f"the model cannot be built: {error}", "change the settings model.* or adapter.*") from error
-    return config.parse.slice_width
 
 
 def slices_of(config: RunConfig, model: AgentModel) -> dict[str, Part]:

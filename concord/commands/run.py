@@ -62,7 +62,7 @@ def perform(config: RunConfig, folder: RunFolder, console: Console, *, quiet: bo
 def count_nodes(config: RunConfig) -> int:
     """How many nodes the run has, after checking its method, data, scenario, anchors, device and model as the parties will."""
     from client_app.data.federation import build_federation
-    from client_app.model import check_model
+    from client_app.model_check import check_model
     from client_app.node import choose_device
     from concord.anchors import load_anchors
     from strategies.registry import check_method

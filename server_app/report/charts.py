@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from markupsafe import Markup, escape
 
 from server_app.report.palette import colour
-from server_app.report.scale import BOTTOM, HEIGHT, LEFT, TOP, WIDTH, Frame, frame_of, spread, ticks
+from server_app.report.scale import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Frame, frame_of, spread, ticks
 
 LABEL_GAP = 15.0
+LETTER, LABEL_ROOM, WIDEST_LABEL = 7.6, 14.0, 195.0  # of names at the ends of lines: mean width of a letter, margin, most
 
 Format = Callable[[float], str]
 
@@ -66,7 +67,9 @@ def line_chart(
         top: upper end of the y axis; None takes it from the values.
         bands: right ends x of intervals [x - 1, x] to shade.
     """
-    frame = frame_of([point for one in series for point in one.points], top)
+    longest = max((len(one.label) for one in series), default=0)
+    right = min(max(RIGHT, LABEL_ROOM + LETTER * longest), WIDEST_LABEL)
+    frame = frame_of([point for one in series for point in one.points], top, right=right)
     shades = [_band(frame, x) for x in bands if frame.low_x < x <= frame.high_x]
     lines = [_line(frame, one, x_label, y_format) for one in series]
     return _svg(title, series, y_format, *_axes(frame, x_label, y_format), *shades, *lines, *_end_labels(frame, series))
@@ -129,10 +132,15 @@ def _end_labels(frame: Frame, series: Sequence[Series]) -> list[Markup]:
     last = [(one, frame.y(ys[-1])) for one, ys in ends if ys]
     heights = spread([y for _, y in last], LABEL_GAP, TOP + 4, HEIGHT - BOTTOM)
     x = WIDTH - frame.right + 8
+    letters = int((frame.right - LABEL_ROOM) / LETTER)
     return [
-        element("text", one.label, class_="name", x=x, y=y + 4, style=colour(one.slot))
+        element("text", _shortened(one.label, letters), class_="name", x=x, y=y + 4, style=colour(one.slot))
         for (one, _), y in zip(last, heights, strict=True)
     ]
+
+
+def _shortened(label: str, letters: int) -> str:
+    return label if len(label) <= letters else f"{label[: letters - 1]}…"
 
 
 def _svg(title: str, series: Sequence[Series], y_format: Format, *marks: Markup) -> Markup:

@@ -10,33 +10,18 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from concord.config import parse_config
-from concord.kinds import of_all_slices
 from concord.run_folder import RunFolder, atomic_write, has_finished
 from server_app.report import charts, palette, panels
 from server_app.report.cards import headline
 from server_app.report.formats import duration, percent, score, size, whole
-from server_app.report.run_view import Line, Run
+from server_app.report.run_view import Line, Run, of_whole_models
+from server_app.report.sections import OF_A_SERVER, OF_AGENTS, SECTIONS
 from server_app.report.template import TEMPLATE
 from server_app.results import Result, load_result
 
-METHODS = {
-    "geolora": "GeoLoRA",
-    "fedavg": "FedAvg",
-    "fedprox": "FedProx",
-    "fedmchain": "FedMChain",
-    "fedproto": "FedProto",
-    "local": "Local training",
-    "anchors-only": "Anchors only",
-    "self-training": "Self-training",
-    "centralised": "Centralised training",
-    "parse": "PARSE",
-    "dsgd-modality-sliced": "DSGD by modality, PARSE's model",
-    "dsgd-modality": "DSGD by modality",
-    "dsgd-task": "DSGD by task",
-    "dsgd-hybrid": "DSGD hybrid",
-    "harmony": "Harmony",
-    "alone": "Agents alone",
-}
+# What the page calls those who take part.
+NODES = {"node": "Node", "modality": "Modality", "modalities": "modalities"}
+AGENTS = {"node": "Agent", "modality": "Kind", "modalities": "kinds"}
 COMMAND_DEFAULTS = {"share-test-embeddings": True}
 
 
@@ -54,18 +39,22 @@ def render_report(config: Mapping[str, Any], metrics: Iterable[Line], result: Re
 
     Where a finished run was resumed and has not finished again, the old final figures do not count.
     """
-    lines = tuple(line for line in metrics if of_all_slices(str(line.get("modality", ""))))
+    lines = tuple(metrics)
     over = result is not None and has_finished(lines, config.get("rounds"), result.rounds)
-    run = Run(config, lines, _of_whole_models(result) if result is not None and over else None)
+    everything = Run(config, lines, result if over else None)
+    run = of_whole_models(everything)
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(percent=percent, score=score, size=size, duration=duration, whole=whole)
     environment.globals.update(bar=charts.bar, palette=palette)
     return environment.from_string(TEMPLATE).render(
         run=run,
-        title=f"{METHODS.get(run.setting('method'), run.setting('method'))} on {run.setting('suite')}",
+        title=f"{run.method.title if run.method else run.setting('method')} on {run.setting('suite')}",
+        contents={name: title for name, (title, _) in SECTIONS.items() if _has_section(run, name)},
+        words=AGENTS if run.of_agents else NODES,
         cards=headline(run),
         accuracy_charts=panels.accuracy_charts(run),
         node_rows=panels.node_rows(run),
+        slice_tables=panels.slice_tables(everything),
         cka_charts=panels.cka_charts(run),
         cka_map=panels.cka_map(run),
         precision_maps=panels.retrieval_maps(run.result, panels.precision),
@@ -78,14 +67,9 @@ def render_report(config: Mapping[str, Any], metrics: Iterable[Line], result: Re
     )
 
 
-def _of_whole_models(result: Result) -> Result:
-    """The figures without those of slices, of which there are six for each kind of agent."""
-    accuracy = {s: {n: one for n, one in by.items() if of_all_slices(n)} for s, by in result.accuracy.items()}
-    nodes = {
-        node: {s: {n: one for n, one in by.items() if of_all_slices(n)} for s, by in splits.items()}
-        for node, splits in result.node_accuracy.items()
-    }
-    return result.model_copy(update={"accuracy": accuracy, "node_accuracy": nodes})
+def _has_section(run: Run, name: str) -> bool:
+    """Agents have slices instead of what a server measures and averages."""
+    return name not in (OF_A_SERVER if run.of_agents else OF_AGENTS)
 
 
 def _command(config: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ from itertools import permutations
 
 from markupsafe import Markup
 
+from concord.kinds import SLICES, alone, of_all_slices, without
 from server_app.report.charts import Series, column_chart, line_chart
 from server_app.report.formats import axis_percent, millionths, score, size
 from server_app.report.palette import DOWN, UP
@@ -37,6 +38,15 @@ class NodeRow:
     examples: float
     labelled: float
     accuracy: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class SliceTable:
+    """Accuracy on one split, of each kind of agent: rows of (from which slices, values), a value None where there is none."""
+
+    split: str
+    kinds: Sequence[str]
+    rows: Sequence[tuple[str, Sequence[float | None]]]
 
 
 @dataclass(frozen=True)
@@ -88,6 +98,20 @@ def node_rows(run: Run) -> list[NodeRow]:
                 NodeRow(name, modality, node.examples if node else math.nan, node.labelled if node else math.nan, measured)
             )
     return rows
+
+
+def slice_tables(run: Run) -> list[SliceTable]:
+    """A table a split, of the kinds of agents whose slices were measured; see `concord.kinds`."""
+    tables: list[SliceTable] = []
+    for split, table in sorted(run.accuracy.items()):
+        kinds = [kind for kind in filter(of_all_slices, sorted(table)) if without(kind, SLICES[0]) in table]
+        rows: list[tuple[str, list[float | None]]] = [("all slices", [table[kind] for kind in kinds])]
+        for slice_ in SLICES:
+            rows.append((f"without {slice_}", [table.get(without(kind, slice_)) for kind in kinds]))
+            rows.append((f"{slice_} alone", [table.get(alone(kind, slice_)) for kind in kinds]))
+        if kinds:
+            tables.append(SliceTable(split, kinds, rows))
+    return tables
 
 
 def cka_charts(run: Run) -> list[tuple[str, Markup]]:

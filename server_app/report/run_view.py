@@ -6,14 +6,16 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from concord.kinds import kind_of, of_all_slices
 from concord.run_folder import last_event
 from concord.samples import FUSED
 from server_app.report.palette import palette_slots
 from server_app.results import Node, Rejection, Result
+from strategies.registry import METHODS, MethodEntry
 
 Line = Mapping[str, Any]
 
@@ -33,6 +35,16 @@ class Run:
 
     def setting(self, key: str) -> str:
         return str(self.config.get(key, ""))
+
+    @cached_property
+    def method(self) -> MethodEntry | None:
+        """The method, if this Concord knows it."""
+        return METHODS.get(self.setting("method"))
+
+    @property
+    def of_agents(self) -> bool:
+        """Whether nodes are agents with models of their own."""
+        return self.method is not None and self.method.of_agents
 
     @cached_property
     def state(self) -> tuple[str, str]:
@@ -118,12 +130,13 @@ class Run:
 
     @cached_property
     def holdings(self) -> dict[str, list[str]]:
-        """Node -> its modalities as far as they are known; nodes of a modality together, then by number."""
+        """Node -> its modalities as far as they are known, an agent's as one kind; those alike together, then by number."""
         seen = {
             name: sorted({m for table in splits.values() for m in table} - {FUSED}) for name, splits in self.node_accuracy.items()
         }
         known: dict[str, list[str]] = {node: [] for shares in self.weights.values() for node in shares}
-        known |= seen | {name: node.modalities for name, node in self.census.items()}
+        told = {name: node.modalities for name, node in self.census.items()}
+        known |= seen | ({name: [kind_of(held)] for name, held in told.items()} if self.of_agents else told)
         return dict(sorted(known.items(), key=lambda item: (item[1], _natural(item[0]))))
 
     @cached_property
@@ -149,6 +162,19 @@ class Run:
         """The palette slot of a node: its modality's, or None if it has several or they are not known."""
         held = self.holdings.get(node, [])
         return self.slots[held[0]] if len(held) == 1 else None
+
+
+def of_whole_models(run: Run) -> Run:
+    """The run without the figures of slices, of which there are six for each kind of agent."""
+    lines = tuple(line for line in run.lines if of_all_slices(text(line, "modality")))
+    if (result := run.result) is None:
+        return replace(run, lines=lines)
+    accuracy = {s: {n: one for n, one in by.items() if of_all_slices(n)} for s, by in result.accuracy.items()}
+    nodes = {
+        node: {s: {n: one for n, one in by.items() if of_all_slices(n)} for s, by in splits.items()}
+        for node, splits in result.node_accuracy.items()
+    }
+    return replace(run, lines=lines, result=result.model_copy(update={"accuracy": accuracy, "node_accuracy": nodes}))
 
 
 def figure(line: Line, key: str) -> float:

@@ -1,15 +1,16 @@
-"""The sections of the page, one template each."""
+"""The sections of the page, one template each, in the order in which they come."""
 
 ACCURACY = """
 <section id="accuracy"><h2>Accuracy</h2>
 {% if run.accuracy or node_rows %}
-<p class="lead">The global model on the test samples of all nodes that hold a modality.
-{%- if run.rounds_kept %} Shaded: rounds that kept the old model.{% endif %}</p>
+<p class="lead">{% if run.of_agents %}The agents of each kind, each with its own model on its own test samples.
+{%- else %}The global model on the test samples of all nodes that hold a modality.{% endif %}
+{%- if run.rounds_kept and not run.of_agents %} Shaded: rounds that kept the old model.{% endif %}</p>
 <div class="grid">{{ figures(accuracy_charts) }}</div>
 {% if run.accuracy %}
 <div class="scroll"><table>
-  <caption>{{ "At the end" if run.result else "Latest" }}, by modality</caption>
-  <thead><tr>{{ th("Modality") }}
+  <caption>{{ "At the end" if run.result else "Latest" }}, by {{ words.modality | lower }}</caption>
+  <thead><tr>{{ th(words.modality) }}
     {% for split in run.splits %}{{ th(split ~ " split") }}{% endfor %}
     {% if run.result %}{% for split in run.splits %}{{ th(split ~ " samples", "number") }}{% endfor %}{% endif %}</tr></thead>
   <tbody>
@@ -29,9 +30,9 @@ ACCURACY = """
 </table></div>
 {% endif %}
 {% if node_rows %}
-<details{{ " open" if node_rows | length <= 24 }}><summary>By node</summary>
+<details{{ " open" if node_rows | length <= 24 }}><summary>By {{ words.node | lower }}</summary>
 <div class="scroll"><table>
-  <thead><tr>{{ th("Node") }}{{ th("Modality") }}
+  <thead><tr>{{ th(words.node) }}{{ th(words.modality) }}
     {% for split in run.splits %}{{ th(split ~ " split") }}{% endfor %}
     {% if run.result %}{{ th("Samples", "number") }}{{ th("Labelled", "number") }}{% endif %}</tr></thead>
   <tbody>
@@ -51,6 +52,27 @@ ACCURACY = """
 </section>
 """
 
+SLICES = """
+<section id="slices"><h2>Slices</h2>
+{% if slice_tables %}
+<p class="lead">What the agents of each kind predict from all slices, without one of them, and from one alone: redundant is what
+modalities have in common, unique what one of them has, synergistic what only all together have.</p>
+{% for table in slice_tables %}
+<div class="scroll"><table>
+  <caption>{{ "At the end" if run.result else "Latest" }}, {{ table.split }} split</caption>
+  <thead><tr>{{ th("Predicted from") }}{% for kind in table.kinds %}<th scope="col">{{ tag(kind) }}</th>{% endfor %}</tr></thead>
+  <tbody>
+  {% for name, values in table.rows %}
+  <tr><th scope="row">{{ name }}</th>
+    {% for value in values %}<td>{{ measure(value, run.slots[table.kinds[loop.index0]]) }}</td>{% endfor %}</tr>
+  {% endfor %}
+  </tbody>
+</table></div>
+{% endfor %}
+{% else %}<p class="quiet">Not measured: it takes method <code>parse</code> or <code>dsgd-modality-sliced</code>.</p>{% endif %}
+</section>
+"""
+
 AGREEMENT = """
 <section id="agreement"><h2>Agreement between modalities</h2>
 {% if cka_map or cka_charts %}
@@ -58,6 +80,9 @@ AGREEMENT = """
 <div class="grid">{{ figures(cka_charts) }}{% if cka_map %}{{ matrix(cka_map, "") }}{% endif %}</div>
 {% else %}<p class="quiet">Not measured: it takes two modalities with anchors.</p>{% endif %}
 </section>
+"""
+
+RETRIEVAL = """
 <section id="retrieval"><h2>Retrieval across modalities</h2>
 {% if precision_maps %}
 <p class="lead">How many of the ten nearest test samples of the column's modality have the class of the row's sample (P@10).</p>
@@ -70,7 +95,7 @@ AGREEMENT = """
 </section>
 """
 
-ROUNDS = """
+WEIGHTS = """
 <section id="weights"><h2>Aggregation weights</h2>
 {% if weight_panels %}
 <p class="lead">The share of each node in the last average of a group. The thin line is an equal share.</p>
@@ -97,16 +122,21 @@ the norm of the difference relative to that of the latter, mean over the layers.
 </div>
 {% endif %}
 </section>
+"""
+
+TRAFFIC = """
 <section id="traffic"><h2>Traffic</h2>
 {% if byte_chart %}
-<p class="lead">Contents of all messages: <span class="tag" style="{{ palette.colour(palette.UP) }}">up, from the nodes</span> and
-<span class="tag" style="{{ palette.colour(palette.DOWN) }}">down, to the nodes</span>.</p>
+<p class="lead">Contents of all messages:
+<span class="tag" style="{{ palette.colour(palette.UP) }}">up, from the {{ words.node | lower }}s</span>
+and <span class="tag" style="{{ palette.colour(palette.DOWN) }}">down, to the {{ words.node | lower }}s</span>
+{%- if run.of_agents %}; the server only forwards{% endif %}.</p>
 <div class="grid">
-<figure><figcaption>All nodes, by round</figcaption>{{ byte_chart }}</figure>
+<figure><figcaption>All {{ words.node | lower }}s, by round</figcaption>{{ byte_chart }}</figure>
 {% if run.result and run.result.bytes.nodes %}
 <div class="scroll"><table>
-  <caption>Whole run, by node</caption>
-  <thead><tr>{{ th("Node") }}{{ th("Up", "number") }}{{ th("Down", "number") }}</tr></thead>
+  <caption>Whole run, by {{ words.node | lower }}</caption>
+  <thead><tr>{{ th(words.node) }}{{ th("Up", "number") }}{{ th("Down", "number") }}</tr></thead>
   <tbody>
   {% for node, sent in run.result.bytes.nodes.items() %}
   <tr><th scope="row" class="wrap">{{ node }}</th>{{ n(sent.up | size) }}{{ n(sent.down | size) }}</tr>
@@ -122,25 +152,28 @@ the norm of the difference relative to that of the latter, mean over the layers.
   <thead><tr>
     {{ th("Round") }}{{ th("Time", "number") }}{{ th("Asked", "number") }}
     {{ th("Replies", "number") }}{{ th("Rejected", "number") }}{{ th("Up", "number") }}
-    {{ th("Down", "number") }}{{ th("Model") }}</tr></thead>
+    {{ th("Down", "number") }}{% if not run.of_agents %}{{ th("Model") }}{% endif %}</tr></thead>
   <tbody>
   {% for row in round_rows %}
   <tr><th scope="row">{{ row.name }}</th>{{ n(row.seconds | duration) }}
     {{ n(row.asked | whole) }}{{ n(row.replies | whole) }}{{ n(row.rejected | whole) }}
     {{ n(row.up | size) }}{{ n(row.down | size) }}
-    <td>{{ row.model }}</td></tr>
+    {% if not run.of_agents %}<td>{{ row.model }}</td>{% endif %}</tr>
   {% endfor %}
   </tbody>
 </table></div></details>
 {% else %}<p class="quiet">No round has ended yet.</p>{% endif %}
 </section>
+"""
+
+REJECTIONS = """
 <section id="rejections"><h2>Rejected replies</h2>
 {% if run.rejections %}
-<p class="lead">Replies that failed a check and were left out of the average.
+<p class="lead">Replies that failed a check and were {{ "not forwarded" if run.of_agents else "left out of the average" }}.
 {%- if run.rounds_kept %} Too few good replies: {{ rounds(run.rounds_kept) }}
-kept the old model.{% endif %}</p>
+{{ "forwarded nothing" if run.of_agents else "kept the old model" }}.{% endif %}</p>
 <div class="scroll"><table>
-  <thead><tr>{{ th("Round") }}{{ th("Node") }}{{ th("Reason") }}{{ th("Detail") }}</tr></thead>
+  <thead><tr>{{ th("Round") }}{{ th(words.node) }}{{ th("Reason") }}{{ th("Detail") }}</tr></thead>
   <tbody>
   {% for one in run.rejections %}
   <tr><th scope="row">{{ one.round or "census" }}</th><td class="wrap">{{ one.node }}</td><td><code>{{ one.reason }}</code></td>
@@ -149,7 +182,8 @@ kept the old model.{% endif %}</p>
   </tbody>
 </table></div>
 {% else %}<p class="quiet">None.
-{%- if run.rounds_kept %} Too few replies came in {{ rounds(run.rounds_kept) }}: the old model was kept.{% endif %}</p>{% endif %}
+{%- if run.rounds_kept %} Too few replies came in {{ rounds(run.rounds_kept) }}:
+{{ "nothing was forwarded" if run.of_agents else "the old model was kept" }}.{% endif %}</p>{% endif %}
 </section>
 """
 
@@ -179,3 +213,16 @@ RUN = """
 {% endif %}
 </section>
 """
+
+SECTIONS = {  # by id: how the page's contents name it, and its template
+    "accuracy": ("Accuracy", ACCURACY),
+    "slices": ("Slices", SLICES),
+    "agreement": ("Agreement", AGREEMENT),
+    "retrieval": ("Retrieval", RETRIEVAL),
+    "weights": ("Weights", WEIGHTS),
+    "traffic": ("Traffic", TRAFFIC),
+    "rejections": ("Rejected replies", REJECTIONS),
+    "run": ("The run", RUN),
+}
+OF_AGENTS = ("slices",)
+OF_A_SERVER = ("agreement", "retrieval", "weights")

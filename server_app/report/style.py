@@ -84,7 +84,7 @@ svg.chart { display: block; width: 100%; height: auto; max-width: 44rem; overflo
 .chart .column { fill: var(--c); }
 .chart .band { fill: var(--band); opacity: 0.16; }
 .scroll { overflow-x: auto; }
-.grid + .scroll, .grid + .grid { margin-top: 2rem; }
+.grid + .scroll, .grid + .grid, .scroll + .scroll { margin-top: 2rem; }
 table { border-collapse: collapse; width: 100%; font-size: 0.92rem; }
 th, td { padding: 0.4rem 1.3rem 0.4rem 0; text-align: left; border-bottom: 1px solid var(--rule); vertical-align: middle; }
 th:last-child, td:last-child { padding-right: 0; }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from server_app.report.sections import ACCURACY, AGREEMENT, ROUNDS, RUN
+from server_app.report.sections import SECTIONS
 from server_app.report.style import STYLE
 
 MACROS = """
@@ -49,8 +49,10 @@ HEAD = """
     <li>scenario <b>{{ run.setting("scenario") }}</b></li>
     <li>seed <b>{{ run.setting("seed") }}</b></li>
     <li>rounds <b>{{ run.rounds_done }} of {{ run.setting("rounds") }}</b></li>
-    {% if run.holdings %}<li>nodes <b>{{ run.holdings | length }}</b></li>{% endif %}
-    {% if run.modalities %}<li>modalities <b>{{ run.modalities | reject("equalto", "fused") | join(", ") }}</b></li>{% endif %}
+    {% if run.holdings %}<li>{{ words.node | lower }}s <b>{{ run.holdings | length }}</b></li>{% endif %}
+    {% if run.modalities %}
+    <li>{{ words.modalities }} <b>{{ run.modalities | reject("equalto", "fused") | join(", ") }}</b></li>
+    {% endif %}
     {% if run.result %}<li>anchors <code title="{{ run.result.anchors }}">{{ run.result.anchors[:12] }}</code></li>{% endif %}
   </ul>
   {% if run.state[1] %}<p class="notice">{{ run.state[1] }}</p>{% endif %}
@@ -62,16 +64,13 @@ HEAD = """
   </dl>
   {% endif %}
   <nav aria-label="Sections"><ul>
-    <li><a href="#accuracy">Accuracy</a></li>
-    <li><a href="#agreement">Agreement</a></li>
-    <li><a href="#retrieval">Retrieval</a></li>
-    <li><a href="#weights">Weights</a></li>
-    <li><a href="#traffic">Traffic</a></li>
-    <li><a href="#rejections">Rejected replies</a></li>
-    <li><a href="#run">The run</a></li>
+    {% for name, title in contents.items() %}<li><a href="#{{ name }}">{{ title }}</a></li>{% endfor %}
+
   </ul></nav>
 </header>
 """
+
+BODY = "\n".join(f'{{% if "{name}" in contents %}}{template}{{% endif %}}' for name, (_, template) in SECTIONS.items())
 
 TEMPLATE = f"""<!DOCTYPE html>
 <html lang="en">
@@ -87,10 +86,7 @@ TEMPLATE = f"""<!DOCTYPE html>
 <body>
 {HEAD}
 <main>
-{ACCURACY}
-{AGREEMENT}
-{ROUNDS}
-{RUN}
+{BODY}
 </main>
 <footer>Written by Concord. The figures are in <code>result.json</code> and <code>metrics.jsonl</code> beside this page.</footer>
 </body>

@@ -10,6 +10,8 @@ import pytest
 from benchmarks.__main__ import COMPARISONS
 from benchmarks.activity import cases as activity
 from benchmarks.activity import tables as activity_tables
+from benchmarks.agents import cases as agents
+from benchmarks.agents import tables as agent_tables
 from benchmarks.digits.cases import (
     METHOD_ROWS,
     MODALITIES,
@@ -25,6 +27,7 @@ from benchmarks.sweep import SEEDS, Figures, read_results
 from client_app.data.activity import ACTIVITY
 from client_app.data.digits import DIGITS
 from concord.config import parse_config
+from concord.kinds import SLICES, alone, without
 from strategies.registry import check_method
 
 ACCURACY = {"geolora": 0.95, "anchors-only": 0.75, "fedavg": 0.94, "centralised": 0.96, "local": 0.9}
@@ -134,6 +137,42 @@ def test_tables_and_aims_of_suite_activity() -> None:
     assert f"| 80 ± 0 (4 of 5 seeds) | 100 ± 0 (4 of 5 seeds) | {at_equal_bytes} | 60 ± 0 |" in page
     assert {value for _, _, value in activity_tables.aims({})} == {None}
     assert len(ACTIVITY.nodes) * 20 == activity.CENTRALISED_STEPS
+
+
+def agent_figures(row: str, seed: int) -> Figures:
+    base = {"parse": 0.8, "alone": 0.6, "harmony, two stages": 0.81}.get(row, 0.7) + 0.01 * (seed - 2)
+    accuracy = {kind: base + 0.05 * place for place, kind in enumerate(agent_tables.KINDS)}
+    accuracy |= {without(kind, s): base - 0.1 for kind in agent_tables.KINDS for s in SLICES}
+    accuracy |= {alone(kind, s): base - 0.2 for kind in agent_tables.KINDS for s in SLICES}
+    return {
+        "accuracy": {"unseen": {name: {"accuracy": value} for name, value in accuracy.items()}},
+        "bytes": {"up-per-node-round": 4000.0, "per-link-round": 2000.0, "links": 32},
+        "seconds": {"total": 20.0},
+    }
+
+
+def test_tables_and_aims_of_agents() -> None:
+    cases = [*agents.method_cases(), *agents.ablation_cases()]
+    results = {case.key: agent_figures(case.row.name, case.seed) for case in cases}
+    page = agent_tables.whole_page(results)
+    parse = "0.800 ± 0.020 | 0.850 ± 0.020 | 0.900 ± 0.020"
+    assert page.count(f"| parse | {parse} | 2 ± 0 | 4 ± 0 | 20 ± 0 |") == 2 * len(agents.MIXES)
+    assert f"| parse | 5 | {parse} |" in page
+    assert "| without unique | 0.700 ± 0.020 | 0.700 ± 0.020 | 0.700 ± 0.020 |" in page
+    assert "| synergistic alone | 0.600 ± 0.020 |" in page
+    block = agent_tables.readme_block(results)
+    assert "| 25% multimodal, gyroscope: above `alone` by more than the interval | +0.200 ± 0.000 | reached |" in block
+    assert "above `harmony, two stages` by more than the interval | -0.010 ± 0.000 | not reached |" in block
+    assert "| parse | – | – | – |" in agent_tables.whole_page({})
+    assert "reached" not in agent_tables.aims_table({})
+
+
+def test_trials_are_means_without_intervals() -> None:
+    first, second = (case for case in agents.trial_cases() if case.row == agents.PARSE)
+    results = {case.key: agent_figures("parse", seed) for seed, case in enumerate((first, second))}
+    page = agent_tables.trials_page(results)
+    assert "| parse | 2 | 0.785 | 0.835 | 0.885 |" in page
+    assert "| no contrast | 0 | – | – | – |" in page
 
 
 def test_a_page_of_no_results_and_the_committed_one() -> None:

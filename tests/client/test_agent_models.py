@@ -14,9 +14,10 @@ from tiny_run import DEFAULTS, Settings
 from torch import Tensor
 
 from client_app.agents.fused import FusedModel, StagedModel
-from client_app.agents.methods import AGENT_METHODS, build_model, check_agents, slices_of
+from client_app.agents.methods import AGENT_METHODS, build_model, slices_of
 from client_app.agents.model import AgentModel
 from client_app.agents.sliced import SlicedModel
+from client_app.model_check import check_model
 from client_app.trunk import local_tensors
 from concord.config import AGENTS
 from concord.errors import ConcordError
@@ -355,8 +356,8 @@ def test_building_a_model_leaves_the_generator_of_others_alone(tmp_path: Path) -
 def test_settings_that_no_model_can_have_are_told(tmp_path: Path) -> None:
     config = agent_config(tmp_path, "parse", {"model.width": 16, "model.attention-heads": 3})
     with pytest.raises(ConcordError, match=r"C103 .*the model cannot be built: .*16"):
-        check_agents(config, BOTH)
-    assert check_agents(agent_config(tmp_path), BOTH) == 6
+        check_model(config, BOTH)
+    assert check_model(agent_config(tmp_path), BOTH) == 6
 
 
 def test_each_stage_exchanges_what_it_trains(tmp_path: Path) -> None:

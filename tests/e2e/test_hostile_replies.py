@@ -15,7 +15,19 @@ import torch
 from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, MetricRecord, RecordDict
 from flwr.serverapp.strategy import FedAvg
 from flwr.serverapp.strategy.strategy_utils import InconsistentMessageReplies
-from tiny_run import FINAL, TRAIN, Arrays, at, edited, instruction_of, lines, open_tiny, report_of, run_tiny
+from tiny_run import (
+    FINAL,
+    TRAIN,
+    Arrays,
+    Attack,
+    at,
+    edit,
+    in_turn,
+    lines,
+    open_tiny,
+    report_of,
+    run_tiny,
+)
 
 from concord.wire.records import ARRAYS, MESSAGE, PROTOBUF
 from concord.wire.v1 import federation_pb2 as pb
@@ -26,7 +38,6 @@ NODES = ("image-forms-a", "image-forms-b", "word-west-europe")
 HOSTILE, NAME = 2, NODES[1]
 
 Attacked = tuple[Result, list[dict[str, Any]]]
-Attack = Callable[[Message, Message], Message | None]
 
 
 def against(attack: Attack, *, kind: str = TRAIN, round_: int = 2) -> Intercept:
@@ -34,10 +45,6 @@ def against(attack: Attack, *, kind: str = TRAIN, round_: int = 2) -> Intercept:
         return attack(message, reply) if node_id == HOSTILE and at(kind, round_, message) else reply
 
     return intercept
-
-
-def edit(change: Callable[[pb.Report, Arrays], None]) -> Attack:
-    return lambda message, reply: edited(reply, change)
 
 
 def claim(report: pb.Report, group: str = "trunk") -> pb.GroupClaim:
@@ -248,13 +255,7 @@ GOOD_ROUNDS = 1  # before the attacks, of which every later round has one
 def attacked(tmp_path_factory: pytest.TempPathFactory) -> Attacked:
     """A run whose node `NAME` tries another attack in every round, and what its rounds say."""
     folder = tmp_path_factory.mktemp("attacked")
-    attacks = [attack for attack, _ in ATTACKS.values()]
-
-    def intercept(node_id: int, message: Message, reply: Message) -> Message | None:
-        if node_id != HOSTILE or message.metadata.message_type != TRAIN or instruction_of(message).round <= GOOD_ROUNDS:
-            return reply
-        return attacks[instruction_of(message).round - GOOD_ROUNDS - 1](message, reply)
-
+    intercept = in_turn(HOSTILE, (attack for attack, _ in ATTACKS.values()), GOOD_ROUNDS + 1)
     settings = {"rounds": GOOD_ROUNDS + len(ATTACKS), "local-steps": 1, "round-timeout": 0.2}
     return run_tiny(folder, settings, NODES[2:0:-1], intercept), lines(folder, "round")
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from synthetic_run import write_synthetic_run
+from tiny_run import run_tiny
 
 from concord.config import RunConfig, parse_config
 from concord.run_folder import RunFolder
@@ -25,6 +26,7 @@ from server_app.results import Accuracy, load_result, save_result
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{ 7*7 }}\ud800"
 VOID = {"meta", "br", "img", "link", "input"}
 SECTIONS = ("accuracy", "agreement", "retrieval", "weights", "traffic", "rejections", "run")
+OF_AGENTS = ("accuracy", "slices", "traffic", "rejections", "run")
 CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
 
 
@@ -78,6 +80,26 @@ def test_what_all_modalities_reach_together_is_told_apart_from_each(tmp_path: Pa
     assert "Mean accuracy" not in html
     assert re.search(r"modalities <b>image, pen, sign, speech, word</b>", html)
     assert html.index(">word<") < html.index(">fused<"), "after the modalities"
+
+
+@pytest.mark.parametrize("method", ["parse", "dsgd-modality"])
+def test_the_page_of_agents_shows_slices_and_nothing_that_only_a_server_knows(tmp_path: Path, method: str) -> None:
+    agents = ("image-forms-a", "image-forms-b", "tone-north")
+    run_tiny(tmp_path, {"method": method, "local-steps": 1, "rounds": 1}, agents)
+    html, page = _page(RunFolder(tmp_path))
+    assert [found["id"] for tag, found in page.elements if tag == "section"] == list(OF_AGENTS)
+    assert [found["href"] for tag, found in page.elements if tag == "a"] == [f"#{name}" for name in OF_AGENTS]
+    assert "agents <b>3</b>" in html
+    assert "kinds <b>image, tone</b>" in html
+    assert "global model" not in html
+    assert ">Model<" not in html
+    accuracy = load_result(tmp_path).accuracy["unseen"]
+    slices = html[html.index('id="slices"') : html.index('id="traffic"')]
+    if method == "parse":
+        for name in ("image", "image without unique", "tone redundant alone"):
+            assert f"{100 * accuracy[name].accuracy:.1f}" in slices
+    else:
+        assert "Not measured" in slices
 
 
 def test_the_page_loads_nothing(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,22 @@ import pytest
 import torch
 from flwr.app import Error, Message
 from power_cut import PowerCutError, cut, timeless
-from tiny_run import TRAIN, Arrays, NamedNodes, Settings, at, edited, instruction_of, lines, report_of, run_tiny, tiny_config
+from tiny_run import (
+    TRAIN,
+    Arrays,
+    Attack,
+    NamedNodes,
+    Settings,
+    at,
+    edit,
+    edited,
+    in_turn,
+    instruction_of,
+    lines,
+    report_of,
+    run_tiny,
+    tiny_config,
+)
 
 from client_app.agents.agent import Agent
 from client_app.data.federation import build_federation
@@ -31,8 +46,6 @@ NODES = (*IMAGES, "tone-north")
 HOSTILE, NAME = 2, NODES[1]
 PARSE: Settings = {"method": "parse", "overlay.kind": "complete", "local-steps": 1, "round-timeout": 0.2}
 
-Edit = Callable[[pb.Report, Arrays], None]
-Attack = Callable[[Message, Message], Message | None]
 Accuracies = dict[str, dict[tuple[str, str], float]]  # by node, split and name of the prediction
 
 
@@ -96,10 +109,6 @@ def endless_loss(report: pb.Report, arrays: Arrays) -> None:
     report.losses["task"] = math.inf
 
 
-def edit(change: Edit) -> Attack:
-    return lambda message, reply: edited(reply, change)
-
-
 ATTACKS: Mapping[str, tuple[Attack, str]] = {
     "for a stranger": (edit(for_who_has_nothing_in_common), "unknown-group"),
     "for nobody": (edit(for_nobody), "unknown-group"),
@@ -145,14 +154,7 @@ class Post:
 def attacked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, list[dict[str, Any]], Post]:
     """A run in which agent `NAME` tries another attack in every round, and what its rounds say."""
     folder = tmp_path_factory.mktemp("attacked")
-    attacks = [attack for attack, _ in ATTACKS.values()]
-
-    def intercept(node_id: int, message: Message, reply: Message) -> Message | None:
-        if node_id != HOSTILE or message.metadata.message_type != TRAIN or instruction_of(message).round <= GOOD_ROUNDS:
-            return reply
-        return attacks[instruction_of(message).round - GOOD_ROUNDS - 1](message, reply)
-
-    post = Post(intercept)
+    post = Post(in_turn(HOSTILE, (attack for attack, _ in ATTACKS.values()), GOOD_ROUNDS + 1))
     result = run_tiny(folder, {**PARSE, "rounds": GOOD_ROUNDS + len(ATTACKS)}, NODES, post)
     return result, lines(folder, "round"), post
 
@@ -225,11 +227,23 @@ def test_who_is_silent_for_a_round_returns_and_was_only_not_heard(tmp_path: Path
 
 
 def test_a_round_with_too_few_replies_is_silence_of_all(tmp_path: Path) -> None:
-    config = tiny_config(tmp_path, {**LEARNS, "min-replies": 4})
-    _, figures = forwarded(config, silent_in_round_2)
+    config, post = tiny_config(tmp_path, {**LEARNS, "min-replies": 4}), Post(silent_in_round_2)
+    _, figures = forwarded(config, post)
     assert [line["kept-old-model"] for line in lines(tmp_path, "round")] == [False, True, False, False, False]
+    assert set(map(len, post.received[3].values())) == {0}, "what was said in round 1 does not come twice"
     assert figures == whole_run(config, lambda round_, sender, receiver: round_ != 2)
     assert figures != whole_run(config)
+
+
+def test_a_budget_holds_for_who_does_not_keep_it_too(tmp_path: Path) -> None:
+    def fill_up(report: pb.Report, arrays: Arrays) -> None:
+        update = report.parcels[0].update
+        update.pieces[0].values += bytes(3000 + 1 - update.ByteSize())
+
+    attacks = in_turn(HOSTILE, [edit(fill_up)], 1)
+    result = run_tiny(tmp_path, {**PARSE, "overlay.budget": 3000, "rounds": 1}, NODES, attacks)
+    assert [(r.node, r.reason) for r in result.rejections] == [(NAME, "wrong-shape")]
+    assert "3000" in result.rejections[0].detail
 
 
 def test_a_value_that_is_not_finite_is_refused_by_the_receiver(tmp_path: Path) -> None:
