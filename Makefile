@@ -67,5 +67,5 @@ $(SETUP): $(VENV)/bin/python pyproject.toml requirements.lock
 	@touch $@
 
 $(DEV): $(SETUP)
-	$(BIN)/python -m pip install -c requirements.lock -e '.[simulation,dev]'
+	$(BIN)/python -m pip install -c requirements.lock -e '.[simulation,graphs,dev]'
 	@touch $@

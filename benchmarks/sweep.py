@@ -115,8 +115,8 @@ def run_case(case: Case, data: Path) -> Figures:
             found: Figures = _rounded(run_agents(config))
             return found | {"cpu-seconds": round(time.process_time() - begun, 1)}
         federation = build_federation(case.suite, data, case.seed, case.scenario, METHODS[case.row.method].pooled)
-        intercept = attack(case.attack, config, len(federation.nodes)) if case.attack else pass_on
-        grid = InProcessGrid(app, config.flat(), len(federation.nodes), intercept)
+        intercept = attack(case.attack, config, len(federation.parties)) if case.attack else pass_on
+        grid = InProcessGrid(app, config.flat(), len(federation.parties), intercept)
         started = time.process_time()
         run = open_run(config, grid)
         result = run.rounds()

@@ -12,8 +12,10 @@ from flwr.clientapp import ClientApp
 from client_app.agents.methods import AGENT_METHODS
 from client_app.agents.node import AgentNode
 from client_app.answers import answer_from_tensors, answer_to_tensors, question_of
+from client_app.data.graph import NodeGraph
 from client_app.data.node_data import NodeData
 from client_app.data.node_folder import load_node
+from client_app.graphs.node import GraphNode
 from client_app.methods import METHODS
 from client_app.node import Node, choose_device, node_folder
 from client_app.store import NodeStore
@@ -45,8 +47,8 @@ def evaluate_final(message: Message, context: Context) -> Message:
     return _perform(message, context)
 
 
-def open_node(context: Context) -> Node | AgentNode:
-    """This node, or this agent, from its run config and node config.
+def open_node(context: Context) -> Node | AgentNode | GraphNode:
+    """This node, agent or party to a graph, from its run config and node config.
 
     Node config: ``data`` names the folder of the node's own data and anchors (`concord data deal`); without it the node
     deals its part of the run's suite to itself, by ``node`` (a name) or by ``partition-id``. ``state-folder``: where
@@ -59,8 +61,11 @@ def open_node(context: Context) -> Node | AgentNode:
         data, anchors = _dealt_data(config, str(about.get("node", "")), int(about.get("partition-id", 0)))
     run_folder = config.run_folder or default_run_folder(context.run_id)
     state = node_folder(run_folder, str(about.get("state-folder", "")), data.name)
+    store, device = NodeStore(state), choose_device(config.device)
+    if isinstance(data, NodeGraph):
+        return GraphNode(config, data, anchors, store, device)
     kind = AgentNode if config.method in AGENT_METHODS else Node
-    return kind(config, data, anchors, NodeStore(state), choose_device(config.device))
+    return kind(config, data, anchors, store, device)
 
 
 def _perform(message: Message, context: Context) -> Message:
@@ -82,23 +87,24 @@ def _pooled(config: RunConfig) -> bool:
 
 
 @lru_cache(maxsize=8)
-def _own_data(config: RunConfig, folder: Path) -> tuple[NodeData, AnchorSet]:
+def _own_data(config: RunConfig, folder: Path) -> tuple[NodeData | NodeGraph, AnchorSet]:
     return load_node(folder, config, pooled=_pooled(config))
 
 
 @lru_cache(maxsize=64)
-def _dealt_data(config: RunConfig, name: str, partition: int) -> tuple[NodeData, AnchorSet]:
+def _dealt_data(config: RunConfig, name: str, partition: int) -> tuple[NodeData | NodeGraph, AnchorSet]:
     from client_app.data.federation import build_federation  # a second to import, in a process that lives for one message
 
     data = Path(config.data) if config.data else None
     federation = build_federation(config.suite, data, config.seed, config.scenario, _pooled(config))
-    by_name = {node.name: node for node in federation.nodes}
+    parties = federation.parties
+    by_name: dict[str, NodeData | NodeGraph] = {party.name: party for party in parties}
     if name and name not in by_name:
         raise ConcordError("C203", f"suite {config.suite} has no node {name!r}", f"set node to one of: {', '.join(by_name)}")
-    if not name and partition >= len(federation.nodes):
+    if not name and partition >= len(parties):
         raise ConcordError(
-            "C203", f"partition {partition} of suite {config.suite} with {len(federation.nodes)} nodes", "start fewer SuperNodes"
+            "C203", f"partition {partition} of suite {config.suite} with {len(parties)} nodes", "start fewer SuperNodes"
         )
-    node = by_name[name] if name else federation.nodes[partition]
+    node = by_name[name] if name else parties[partition]
     anchors = load_anchors(Path(config.anchors)) if config.anchors else federation.anchors
     return node, anchors

@@ -5,11 +5,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from client_app.agents.methods import AGENT_METHODS, build_model
+from client_app.graphs.networks import build_network
 from client_app.model import MultimodalModel
+from concord.anchors import AnchorSet
 from concord.config import RunConfig
 from concord.errors import ConcordError
 
 CLASSES = 2  # any number: it is no setting
+
+
+def model_width(config: RunConfig, anchors: AnchorSet) -> int:
+    """The width of what nodes tell of their samples, after building the model of a node that has all modalities once.
+
+    Raises:
+        ConcordError: C103, when the settings make no model, or a package is missing that it needs.
+    """
+    if config.of_graphs:
+        return build_network(config, feature_widths(anchors), CLASSES).width
+    return check_model(config, sorted(anchors.modalities))
+
+
+def feature_widths(anchors: AnchorSet) -> dict[str, int]:
+    """Features of each modality of a graph; 1 where parties have encoders of their own, for a network has to have some."""
+    return {modality: max(1, samples.x.shape[1]) for modality, samples in anchors.modalities.items()}
 
 
 def check_model(config: RunConfig, modalities: Sequence[str]) -> int:

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from concord.errors import ConcordError
+from concord.graphs import GRAPHS
 from concord.scenario import scenario_words
 
 Scalar = str | int | float | bool
@@ -24,6 +25,7 @@ Share = Annotated[float, Field(gt=0, le=1)]
 HeadScope = Literal["shared", "modality", "local"]
 Scope = Literal["shared", "modality"]
 AdapterKind = Literal["dora", "lora", "full"]
+Architecture = Literal["gcn", "sage", "mlp", "stage"]
 NonNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 
@@ -32,6 +34,7 @@ Count = Annotated[int, Field(ge=1)]
 AGENTS = ("parse", "dsgd-modality-sliced", "dsgd-modality", "dsgd-task", "dsgd-hybrid", "harmony", "alone")  # no server's model
 AUTO: Mapping[str, Mapping[str, str]] = {
     "fedmchain": {"adapter.scope": "modality", "update.values": "sign"},
+    "stage": {"graph.architecture": "stage"},
     **{name: {"adapter.scope": "modality", "adapter.kind": "full"} for name in AGENTS},
 }
 
@@ -186,6 +189,31 @@ class OverlayConfig(Section):
     patience: Count = Field(3, description="rounds of silence after which an agent counts as gone")
 
 
+class GraphConfig(Section):
+    architecture: Literal["auto", Architecture] = Field(
+        "auto", description="network of a graph; auto = gcn, of method stage: stage; gcn and sage need PyTorch Geometric"
+    )
+    hidden: Count = Field(64, description="width of the hidden layers")
+    layers: Count = Field(2, description="layers")
+    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.5, description="dropout of features and hidden layers")
+    l2: NonNegative = Field(5e-4, description="weight of the squared norm of the weights, added to the gradient of Adam")
+
+
+class StageConfig(Section):
+    anchors: Annotated[int, Field(ge=2)] = Field(32, description="anchors K of the shared space")
+    width: Annotated[int, Field(ge=2)] = Field(32, description="dimensions D of the shared space")
+    anchor_temperature: Annotated[float, Field(gt=0)] = Field(0.1, description="temperature of the shares of anchors")
+    calibration_weight: NonNegative = Field(0.1, description="weight of KL(shares, prior)")
+    prior: Literal["uniform", "usage"] = Field(
+        "uniform", description="prior of the shares: uniform, or how all parties use anchors"
+    )
+    entropy_weight: NonNegative = Field(0.1, description="weight of minus the entropy of the mean share")
+    agreement_weight: NonNegative = Field(0.1, description="weight of InfoNCE against the prototypes of all parties")
+    temperature: Annotated[float, Field(gt=0)] = Field(0.2, description="temperature of that InfoNCE")
+    inertia: Annotated[float, Field(ge=0, lt=1)] = Field(0.5, description="share of a prototype that stays in a round")
+    homophily_control: bool = Field(True, description="a node's temperature and gate follow its neighbours; else 1 and a half")
+
+
 class RunConfig(Section):
     """One run. Every field has a default in pyproject.toml that equals the one here (tested)."""
 
@@ -228,6 +256,18 @@ class RunConfig(Section):
     fedmchain: FedMChainConfig = FedMChainConfig()
     parse: ParseConfig = ParseConfig()
     overlay: OverlayConfig = OverlayConfig()
+    graph: GraphConfig = GraphConfig()
+    stage: StageConfig = StageConfig()
+
+    @property
+    def of_graphs(self) -> bool:
+        """Whether its suite is one of graphs."""
+        return self.suite in GRAPHS
+
+    @property
+    def architecture(self) -> str:
+        """The network of a graph."""
+        return self._auto("graph.architecture", "gcn") if self.graph.architecture == "auto" else self.graph.architecture
 
     @property
     def adapter_kind(self) -> str:

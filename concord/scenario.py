@@ -1,8 +1,8 @@
 """Scenarios: which labels and modalities the nodes have and whether heads travel, told by a few words in the run config.
 
 A scenario is one or more words joined by ``+``: at most one of `KINDS`, who holds what (``missing=R``, or ``multimodal=R`` and
-perhaps ``unbalanced``), and ``skew=A``. Not every suite takes every word: digits are not paired, so a node of theirs has no
-modality to lack.
+perhaps ``unbalanced``), ``skew=A``, and of graphs which one (``graph=G``) and how it drifts (``drift=D``). Not every suite
+takes every word: digits are not paired, so a node of theirs has no modality to lack.
 """
 
 from __future__ import annotations
@@ -13,15 +13,17 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from concord.errors import ConcordError
+from concord.graphs import DRIFTS, Drift
 
 Kind = Literal["labelled", "unlabelled", "disjoint-labels", "local-heads"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 JOIN = "+"
-WITH_VALUE = ("unlabelled", "missing", "multimodal", "skew")
-WORDS = (*KINDS, "missing", "multimodal", "unbalanced", "skew")
+WITH_VALUE = ("unlabelled", "missing", "multimodal", "skew", "graph", "drift")
+WORDS = (*KINDS, "missing", "multimodal", "unbalanced", "skew", "graph", "drift")
 USAGE = (
     "labelled, unlabelled=<modality>, disjoint-labels or local-heads; "
-    "missing=<rate>, or multimodal=<share> with or without unbalanced; skew=<concentration>; joined by +"
+    "missing=<rate>, or multimodal=<share> with or without unbalanced; skew=<concentration>; "
+    "of graphs graph=<name> and drift=encoder or rotation; joined by +"
 )
 
 
@@ -35,6 +37,8 @@ class Scenario:
         missing: rate in [0, 1) at which a node lacks a modality that it could hold.
         multimodal: share in (0, 1] of the nodes that hold all modalities; the others hold one each.
         unbalanced: whether most nodes with one modality hold the first; otherwise equally many hold each.
+        graph: which graph of a suite of graphs; empty: its first.
+        drift: what the features of a party have gone through, see `client_app.data.drift`.
         skew: concentration, above 0, of the Dirichlet distribution by which labels are dealt to nodes; None: evenly.
     """
 
@@ -44,6 +48,8 @@ class Scenario:
     skew: float | None = None
     multimodal: float = 1.0
     unbalanced: bool = False
+    graph: str = ""
+    drift: Drift = "none"
 
     def __str__(self) -> str:
         kind = f"{self.kind}={self.modality}" if self.modality else self.kind
@@ -52,6 +58,8 @@ class Scenario:
         words += [f"multimodal={self.multimodal!r}"] if self.multimodal != 1 or self.unbalanced else []
         words += ["unbalanced"] if self.unbalanced else []
         words += [f"skew={self.skew!r}".replace(JOIN, "")] if self.skew is not None else []  # 1e+16 would be two words
+        words += [f"graph={self.graph}"] if self.graph else []
+        words += [f"drift={self.drift}"] if self.drift != "none" else []
         return JOIN.join(words) or kind
 
 
@@ -98,12 +106,25 @@ def parse_scenario(text: str, modalities: Sequence[str], refused: Mapping[str, s
         _number(said["skew"], lambda skew: 0 < skew < math.inf, "a number above 0") if "skew" in said else None,
         _number(said.get("multimodal", "multimodal=1"), lambda share: 0 < share <= 1, "a share above 0, at most 1"),
         "unbalanced" in said,
+        _value(said.get("graph", "")),
+        _drift(said["drift"]) if "drift" in said else "none",
     )
+
+
+def _value(written: str) -> str:
+    return written.partition("=")[2]
+
+
+def _drift(written: str) -> Drift:
+    known = next((drift for drift in DRIFTS if drift == _value(written)), None)
+    if known is None:
+        raise ConcordError("C204", f"scenario {written!r}: no drift {_value(written)!r}", f"choose one of: {', '.join(DRIFTS)}")
+    return known
 
 
 def _number(written: str, allowed: Callable[[float], bool], what: str) -> float:
     """The number in ``word=number``; ConcordError C204 where there is none or it is not allowed."""
-    word, _, value = written.partition("=")
+    word, value = written.partition("=")[0], _value(written)
     try:
         number = float(value)
     except ValueError:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from client_app.agents.agent import Agent
+from client_app.data.graph import NodeGraph
 from client_app.data.node_folder import load_node
 from client_app.node import choose_device
 from client_app.store import NodeStore
@@ -43,6 +44,8 @@ def run_agent(path: Path, tell: Callable[[Line], None]) -> dict[str, Any]:
     said, config = read_peer_config(path)
     identity = read_identity(said.agent.keys)
     data, anchors = load_node(said.agent.data, config, pooled=False)
+    if isinstance(data, NodeGraph):
+        raise ConcordError("C605", f"{said.agent.data} holds a graph", "agents train on samples: deal the data of another suite")
     if data.name != identity.name:
         what = f"{said.agent.keys} is of {identity.name!r}, the data in {said.agent.data} of {data.name!r}"
         raise ConcordError("C605", what, "give the agent keys and data of the same name")

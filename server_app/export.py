@@ -2,7 +2,7 @@
 
 ``trunk/`` and ``adapter/`` load with plain transformers and peft; where modalities do not share an adapter, ``adapter/`` (or,
 fully trained, ``trunk/``) has a folder for each. Tokenisers, projectors and heads lie beside them, and the anchors that make
-embeddings of different modalities comparable.
+embeddings of different modalities comparable. The network of a graph is one file.
 """
 
 from __future__ import annotations
@@ -35,12 +35,25 @@ def export_model(folder: Path, config: RunConfig, anchors: AnchorSet, state: Glo
     for part, modules in (("tokenisers", model.tokenisers), ("projectors", model.projectors), ("heads", model.heads)):
         save_file(_tensors(modules), folder / f"{part}.safetensors")
     save_anchors(anchors, folder / "anchors")
+    heads = any(name.partition(".")[0] == "head" for name in state.groups) and config.head_scope != "local"
+    _describe(folder, config, anchors, {"modalities": list(model.modalities), "heads-are-trained": heads})
+
+
+def export_network(folder: Path, config: RunConfig, anchors: AnchorSet, state: GlobalState) -> None:
+    """Writes the global network of a graph to `folder` (made if missing): ``network.safetensors``, by group and tensor."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {f"{name}/{key}": t.contiguous() for name, group in state.groups.items() for key, t in group.items()}
+    save_file(tensors, folder / "network.safetensors")
+    widths = {modality: samples.x.shape[1] for modality, samples in anchors.modalities.items()}
+    _describe(folder, config, anchors, {"modalities": sorted(widths), "widths": widths})
+
+
+def _describe(folder: Path, config: RunConfig, anchors: AnchorSet, more: dict[str, object]) -> None:
     about = {
         "schema-version": 1,
-        "modalities": list(model.modalities),
         "concepts": list(anchors.concepts),
         "anchors": anchors.digest,
-        "heads-are-trained": any(name.partition(".")[0] == "head" for name in state.groups) and config.head_scope != "local",
+        **more,
         "config": config.flat(),
     }
     atomic_write(folder / "model.json", json.dumps(about, indent=1) + "\n")

@@ -15,8 +15,9 @@ from flwr.serverapp import Grid
 from torch import Tensor
 
 from client_app.encoders import encoder_of
+from client_app.graphs.networks import build_network
 from client_app.model import MultimodalModel
-from client_app.model_check import check_model
+from client_app.model_check import feature_widths, model_width
 from concord.anchors import AnchorSet, load_anchors
 from concord.config import RunConfig, parse_config
 from concord.errors import ConcordError
@@ -25,7 +26,7 @@ from concord.wire.groups import pack
 from server_app.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
 from server_app.diagnostics import AdaptedLayer, adapted_layers, mean_direction_gap
 from server_app.evaluation import final_result
-from server_app.export import export_model
+from server_app.export import export_model, export_network
 from server_app.lines import outcome_lines, rejection_lines
 from server_app.report import write_report
 from server_app.results import Result, save_result
@@ -75,7 +76,8 @@ class Run:
         result = self.evaluate()
         save_result(self.folder.path, result)
         if self.strategy.state.groups:
-            export_model(self.folder.model, self.config, self.anchors, self.strategy.state)
+            export = export_network if self.config.of_graphs else export_model
+            export(self.folder.model, self.config, self.anchors, self.strategy.state)
         self.folder.append_metrics({"scope": "run", "event": "finished", "message": ""})
         write_report(self.folder.path)
         return result
@@ -182,7 +184,7 @@ def open_run(config: RunConfig, grid: Grid) -> Run:
     if unknown:
         have = ", ".join(sorted(anchors.modalities))
         raise ConcordError("C103", f"adapter.rank-by-modality names {', '.join(sorted(unknown))}", f"choose from: {have}")
-    width = check_model(config, sorted(anchors.modalities))
+    width = model_width(config, anchors)
     folder = RunFolder(config.run_folder)
     folder.lock()
     folder.remove_unfinished()
@@ -190,7 +192,8 @@ def open_run(config: RunConfig, grid: Grid) -> Run:
         check_resumable(config, folder)
     folder.prepare(config)
     goes_on = config.resume and has_checkpoint(folder.checkpoint)
-    state = GlobalState({}) if goes_on else state_of_forwarding(anchors) if entry.of_agents else initial_state(config, anchors)
+    begin = state_of_forwarding if entry.of_agents else state_of_graphs if config.of_graphs else initial_state
+    state = GlobalState({}) if goes_on else begin(config, anchors)
     strategy = entry.strategy(config, anchors, state, width)
     if goes_on:
         strategy.state = load_checkpoint(folder.checkpoint, strategy.consensus)
@@ -236,7 +239,15 @@ def initial_state(config: RunConfig, anchors: AnchorSet) -> GlobalState:
     return GlobalState(groups, base, _digest(base) if base else "", encoders)
 
 
-def state_of_forwarding(anchors: AnchorSet) -> GlobalState:
+def state_of_graphs(config: RunConfig, anchors: AnchorSet) -> GlobalState:
+    """A network before round 1, without what is particular to encoders that each party has of its own."""
+    network = build_network(config, feature_widths(anchors), len(anchors.concepts))
+    own = {f"input.{modality}" for modality, samples in anchors.modalities.items() if not samples.x.shape[1]}
+    groups = {name: group for name, group in network.groups().items() if name not in own}
+    return GlobalState({name: {key: p.detach().clone() for key, p in group.items()} for name, group in groups.items()})
+
+
+def state_of_forwarding(config: RunConfig, anchors: AnchorSet) -> GlobalState:
     """What a server knows that keeps no model: which encoders there are."""
     return GlobalState({}, encoders={modality: encoder_of(modality).identity for modality in anchors.modalities})
 

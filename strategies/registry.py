@@ -8,6 +8,7 @@ from typing import Protocol
 from concord.anchors import AnchorSet
 from concord.config import RunConfig
 from concord.errors import ConcordError
+from concord.graphs import GRAPH_METHODS, GRAPHS
 from strategies import fedavg, fedmchain, geolora
 from strategies.fedavg import FedAvg
 from strategies.fedmchain import FedMChain
@@ -16,6 +17,7 @@ from strategies.geolora import GeoLora
 from strategies.local import Local
 from strategies.parse import Forwarding
 from strategies.rules import RuleName, check_rule
+from strategies.stage import Stage
 from strategies.state import GlobalState
 from strategies.strategy import ConcordStrategy
 
@@ -81,6 +83,9 @@ METHODS: dict[str, MethodEntry] = {
     ),
     "harmony": _of_agents("Harmony", "agents exchange models of one modality first, classifiers of several after"),
     "alone": _of_agents("Agents alone", "no exchange: each agent learns from its own data"),
+    "stage": MethodEntry(
+        "STAGE", "parties to a graph exchange what their nodes are like at shared anchors; models stay at home", Stage, None
+    ),
     "centralised": MethodEntry(
         "Centralised training", "all data in one place: the upper bound", FedAvg, fedavg.DEFAULT_RULE, pooled=True
     ),
@@ -116,5 +121,25 @@ def check_method(config: RunConfig) -> MethodEntry:
     if chain.regulariser == "residual" and chain.weight >= 1:
         why = "from 1 on, the loss of a sample that the others get right would fall without end"
         raise ConcordError("C103", f"fedmchain.weight = {chain.weight}: {why}", "set it below 1")
+    check_graphs(config)
     check_rule(config, entry.rule or "mean", averages=entry.rule is not None and not entry.pooled)
     return entry
+
+
+def check_graphs(config: RunConfig) -> None:
+    """ConcordError C103 when method, network or updates are none that the suite, of graphs or of samples, can have."""
+    if not config.of_graphs:
+        if config.method == "stage":
+            raise ConcordError(
+                "C103", f"method stage is for graphs, {config.suite} has none", f"choose from: {', '.join(GRAPHS)}"
+            )
+        return
+    if config.method not in GRAPH_METHODS:
+        what = f"suite {config.suite} is of graphs, and {config.method} trains models of samples"
+        raise ConcordError("C103", what, f"choose from: {', '.join(GRAPH_METHODS)}")
+    if config.method == "stage" and config.architecture != "stage":
+        what = f"graph.architecture = {config.architecture}: method stage has a network of its own"
+        raise ConcordError("C103", what, "leave graph.architecture at auto")
+    if config.update_values != "dense" or config.aggregation.rule not in ("auto", "mean"):
+        what = "networks of graphs travel whole and are averaged by examples"
+        raise ConcordError("C103", what, "leave update.values and aggregation.rule at auto")

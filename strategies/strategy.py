@@ -18,6 +18,7 @@ from torch import Tensor
 
 from concord.anchors import AnchorSet
 from concord.config import RunConfig
+from concord.kinds import without
 from concord.samples import FUSED
 from concord.wire.groups import manifest_of, modality_of, pack, shapes_of
 from concord.wire.messages import SCHEMA_VERSION
@@ -73,7 +74,13 @@ class ConcordStrategy(Strategy):
 
     def figures(self, census: pb.Census) -> frozenset[str]:
         """Names under which a node may report how well it predicts."""
-        return frozenset({FUSED, *(holding.modality for holding in census.holdings)})
+        held = [holding.modality for holding in census.holdings]
+        return frozenset({FUSED, *held, *(without(FUSED, modality) for modality in held)})
+
+    @property
+    def semantic(self) -> tuple[int, int] | None:
+        """Anchors and width of the shared space of a graph, where parties tell of it."""
+        return None
 
     def admit(self, grid: Grid) -> None:
         """Takes the census of nodes that are new; see `Admission`."""
@@ -179,6 +186,7 @@ class ConcordStrategy(Strategy):
                 self.needs_variance,
                 sparse=self.config.update_values != "dense",
                 figures=self.figures(census),
+                semantic=self.semantic,
             )
             messages.append(
                 Message(record, dst_node_id=node_id, message_type=action, ttl=self.config.round_timeout, group_id=str(round_))

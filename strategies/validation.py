@@ -16,11 +16,13 @@ from concord.anchors import AnchorSet
 from concord.functional.sparse import SparseUpdate, l2_norm
 from concord.wire.groups import Group, modality_of, shapes_from_manifest, shapes_of, unpack
 from concord.wire.messages import WireError, gram_from_wire, matrix_from_wire, prototypes_from_wire
+from concord.wire.moments import moments_from_wire
 from concord.wire.records import arrays_from_record, message_from_record
 from concord.wire.sparse import sparse_from_wire
 from concord.wire.v1 import federation_pb2 as pb
 
 COSINE_ROUNDING = 1e-3
+MASS_ROUNDING = 1e-3
 
 MOST_LOSSES, LONGEST_NAME = 64, 32  # of a report; both come from the node
 
@@ -102,6 +104,7 @@ class Expectation:
         needs_variance: whether each group must claim a variance.
         figures: names under which it may report how well it predicts.
         sparse: whether groups come as sparse updates.
+        semantic: anchors and width of the shared space of a graph, whose moments it tells; None: it tells none.
     """
 
     census: pb.Census
@@ -113,6 +116,7 @@ class Expectation:
     needs_variance: bool
     figures: frozenset[str]
     sparse: bool = False
+    semantic: tuple[int, int] | None = None
 
 
 def read_reply(reply: Message, expected: Expectation) -> Accepted:
@@ -182,7 +186,9 @@ def check_census(census: pb.Census, anchors: AnchorSet, encoders: Mapping[str, s
         )
     if not sum(holding.examples for holding in census.holdings):
         raise Rejected(Reason.NO_DATA, "it holds no training sample: check its data folder")
-    unknown = [h.modality for h in census.holdings if not len(anchors.modalities.get(h.modality, ()))]
+    of_samples = any(map(len, anchors.modalities.values()))  # anchors of graphs are directions, which all know
+    known = {modality for modality, samples in anchors.modalities.items() if len(samples) or not of_samples}
+    unknown = [h.modality for h in census.holdings if h.modality not in known]
     if unknown:
         raise Rejected(Reason.NO_DATA, f"the anchor set has no {', '.join(unknown)}")
     for holding in census.holdings:
@@ -199,6 +205,8 @@ def _check_figures(report: pb.Report, expected: Expectation) -> None:
         _check_gram(entry, expected.anchors)
     if report.HasField("prototypes"):
         _check_prototypes(report.prototypes, expected)
+    if report.HasField("moments"):
+        _check_moments(report.moments, expected)
     for embeddings in report.embeddings:
         _check_embeddings(embeddings, expected)
     if len(report.losses) > MOST_LOSSES or not all(map(math.isfinite, report.losses.values())):
@@ -254,12 +262,24 @@ def _check_prototypes(message: pb.Prototypes, expected: Expectation) -> None:
     means_CD, count_C = prototypes_from_wire(message, len(expected.anchors.concepts))
     if means_CD.shape[1] != expected.width:
         raise Rejected(Reason.WRONG_SHAPE, f"prototypes of width {means_CD.shape[1]}, the model's is {expected.width}")
-    most = sum(max(h.examples, len(expected.anchors.of(h.modality))) for h in expected.census.holdings)
+    most = sum(max(h.examples, len(expected.anchors.modalities[h.modality])) for h in expected.census.holdings)
     if float(count_C.sum()) > most:
         raise Rejected(Reason.CLAIMED_EXAMPLES, f"prototypes: {count_C.sum():.0f} examples, by its census at most {most}")
     largest = float(means_CD.double().norm(dim=1).max())
     if largest > expected.norm_bound:
         raise Rejected(Reason.LARGE_NORM, f"a prototype of norm {largest:.4g}, the bound is {expected.norm_bound:.4g}")
+
+
+def _check_moments(message: pb.AnchorMoments, expected: Expectation) -> None:
+    if expected.semantic is None:
+        raise Rejected(Reason.UNDECODABLE, "moments of anchors were not asked for")
+    mean_KD, mass_K = moments_from_wire(message, *expected.semantic)
+    nodes = sum(holding.examples for holding in expected.census.holdings)  # a node of several modalities counts once in each
+    if float(mass_K.sum()) > nodes * (1 + MASS_ROUNDING):
+        raise Rejected(Reason.CLAIMED_EXAMPLES, f"moments: a mass of {float(mass_K.sum()):.4g}, by its census at most {nodes}")
+    largest = float(mean_KD.double().norm(dim=1).max())
+    if largest > expected.norm_bound:
+        raise Rejected(Reason.LARGE_NORM, f"the mean of an anchor has norm {largest:.4g}, the bound is {expected.norm_bound:.4g}")
 
 
 def _check_embeddings(entry: pb.Embeddings, expected: Expectation) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from client_app.data.readers.activity import ACCELEROMETER, GYROSCOPE, MAGNETOMETER
-from client_app.data.suite import Holder, PairedModality, PairedSuite
+from client_app.data.suite import OF_GRAPHS, Holder, PairedModality, PairedSuite
 
 ACTIVITIES = (
     "sitting",
@@ -67,6 +67,7 @@ ACTIVITY = PairedSuite(
         "disjoint-labels": OF_THE_INSTANCE,
         "multimodal": BY_MISSING,
         "unbalanced": BY_MISSING,
+        **OF_GRAPHS,
     },
 )
 

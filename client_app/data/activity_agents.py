@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from client_app.data.activity import ACTIVITY, OF_THE_INSTANCE, PEOPLE, SENSORS
-from client_app.data.suite import Holder, PairedModality
+from client_app.data.suite import OF_GRAPHS, Holder, PairedModality
 
 
 def _agents(number_of: Mapping[str, int], sensors: Sequence[PairedModality]) -> dict[str, Holder]:
@@ -34,7 +34,7 @@ AGENTS_THREE = replace(
     name="activity-agents-three",
     what="suite activity at 16 agents without a server, each with all three sensors or with one (multimodal=R)",
     nodes=_agents(AGENTS_OF, SENSORS),
-    refused={"unlabelled": OF_THE_INSTANCE, "disjoint-labels": OF_THE_INSTANCE},
+    refused={"unlabelled": OF_THE_INSTANCE, "disjoint-labels": OF_THE_INSTANCE, **OF_GRAPHS},
     whole_tests=True,
 )
 

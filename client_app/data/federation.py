@@ -6,7 +6,7 @@ part without anybody sending samples.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,29 +16,40 @@ from torch import Tensor
 
 from client_app.data.cache import load_corpus
 from client_app.data.corpus import Corpus
+from client_app.data.graph import NodeGraph
+from client_app.data.graphs import POOLED, deal_graph
 from client_app.data.node_data import NodeData
+from client_app.data.packs import PackFile
 from client_app.data.paired import deal_pairs
 from client_app.data.registry import SUITES, find_suite
 from client_app.data.split import Split, shard, split
-from client_app.data.suite import Modality, PairedSuite, Suite, SuiteFacts
+from client_app.data.suite import GraphSuite, Modality, PairedSuite, Suite
 from concord.anchors import AnchorSet
 from concord.errors import ConcordError
 from concord.samples import Samples, concatenate
 from concord.scenario import Scenario, parse_scenario
 
 KNOWN_SHARE = 0.6  # of the classes, for a modality under disjoint-labels
-POOLED = "centralised"
 
 
 @dataclass(frozen=True)
 class Federation:
-    """All nodes of a suite, and its anchors; concept i is class i."""
+    """All nodes of a suite, and its anchors; concept i is class i.
+
+    Anchors of graphs are directions that follow from the seed: there the set has no samples, and tells classes and features.
+    """
 
     suite: str
     concepts: tuple[str, ...]
     modalities: tuple[str, ...]
     nodes: tuple[NodeData, ...]
     anchors: AnchorSet
+    graphs: tuple[NodeGraph, ...] = ()  # of a suite of graphs, in place of nodes
+
+    @property
+    def parties(self) -> tuple[NodeData, ...] | tuple[NodeGraph, ...]:
+        """All who take part."""
+        return self.graphs or self.nodes
 
 
 def suite_names() -> tuple[str, ...]:
@@ -63,7 +74,11 @@ def build_federation(suite: str, data: Path | None, seed: int, scenario: str, po
     """
     found = find_suite(suite)
     parsed = parse_scenario(scenario, found.modality_names, found.refused)
-    folder = _require_files(found, data)
+    if isinstance(found, GraphSuite):
+        folder = _require_files(found.name, found.graph(parsed.graph).files, data)
+        graphs, source, widths = deal_graph(found, parsed, folder, seed, pooled=pooled)
+        return Federation(suite, source.concepts, tuple(source.widths), (), AnchorSet(source.concepts, widths), graphs)
+    folder = _require_files(found.name, found.files, data)
     corpora = {modality.name: load_corpus(modality.reader, folder) for modality in found.modalities}
     if isinstance(found, PairedSuite):
         nodes, public = deal_pairs(found, corpora, parsed, seed)
@@ -148,14 +163,14 @@ def _union(parts: list[Mapping[str, Samples]]) -> dict[str, Samples]:
     return {name: concatenate([part[name] for part in parts if name in part]) for name in names}
 
 
-def _require_files(suite: SuiteFacts, data: Path | None) -> Path:
-    """The data folder, once every file of the suite is there; ConcordError C201 otherwise."""
-    if suite.files and not (data and str(data)):
-        hint = f"name the folder that holds {', '.join(file.path for file in suite.files)} with --data"
-        raise ConcordError("C201", f"suite {suite.name} needs a data folder, and none is named", hint)
+def _require_files(suite: str, files: Sequence[PackFile], data: Path | None) -> Path:
+    """The data folder, once every one of the files is there; ConcordError C201 otherwise."""
+    if files and not (data and str(data)):
+        hint = f"name the folder that holds {', '.join(file.path for file in files)} with --data"
+        raise ConcordError("C201", f"suite {suite} needs a data folder, and none is named", hint)
     folder = data or Path()
-    missing = [file for file in suite.files if not (folder / file.path).is_file()]
+    missing = [file for file in files if not (folder / file.path).is_file()]
     if missing:
         named = "\n".join(f"  {folder / file.path}, from {file.origin}" for file in missing)
-        raise ConcordError("C201", f"suite {suite.name}\n{named}", "put them there, or name with --data the folder above them")
+        raise ConcordError("C201", f"suite {suite}\n{named}", "put them there, or name with --data the folder above them")
     return folder

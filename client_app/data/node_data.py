@@ -30,3 +30,8 @@ class NodeData:
     train: Mapping[str, Samples]
     tests: Mapping[str, Mapping[str, Samples]]
     joint: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Training samples of each modality."""
+        return {modality: len(samples) for modality, samples in self.train.items()}

@@ -7,6 +7,7 @@
     <folder>/train/<modality>.safetensors        x, y; hidden labels are not there
     <folder>/tests/<split>/<modality>.safetensors
     <folder>/joint.json                          in a suite of pairs: per split the ids that the node tests in all it holds
+    <folder>/graph.safetensors                   in a suite of graphs, in place of train and tests
 
 The manifest of a node of pairs names the modalities that it holds, so that a lost file is told.
 """
@@ -22,6 +23,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from client_app.data.graph import NodeGraph
+from client_app.data.graph_file import graph_from_bytes, graph_to_bytes
 from client_app.data.node_data import NodeData
 from concord.anchors import AnchorSet, load_anchors, save_anchors
 from concord.config import RunConfig
@@ -29,7 +32,7 @@ from concord.errors import ConcordError
 from concord.run_folder import atomic_write
 from concord.samples import Samples
 
-MANIFEST, ANCHORS, TRAIN, TESTS, JOINT = "node.json", "anchors", "train", "tests", "joint.json"
+MANIFEST, ANCHORS, TRAIN, TESTS, JOINT, GRAPH = "node.json", "anchors", "train", "tests", "joint.json", "graph.safetensors"
 SCHEMA_VERSION = 1
 _AGAIN = "deal the data again with `concord data deal`"
 
@@ -43,7 +46,7 @@ class Origin:
     scenario: str
 
 
-def save_node(folder: Path, node: NodeData, anchors: AnchorSet, origin: Origin) -> bool:
+def save_node(folder: Path, node: NodeData | NodeGraph, anchors: AnchorSet, origin: Origin) -> bool:
     """Writes a node's data; the manifest comes last, so a folder that has one is whole.
 
     Returns:
@@ -53,7 +56,10 @@ def save_node(folder: Path, node: NodeData, anchors: AnchorSet, origin: Origin) 
         ConcordError: C205, when the folder holds other data or cannot be written.
     """
     manifest = {"schema-version": SCHEMA_VERSION, "node": node.name, **origin.__dict__, "anchors": anchors.digest}
-    manifest |= {"paired": list(node.train)} if node.joint else {}
+    if isinstance(node, NodeGraph):
+        manifest |= {"graph": list(node.modalities)}
+    elif node.joint:
+        manifest |= {"paired": list(node.train)}
     if (folder / MANIFEST).exists():
         if _read_manifest(folder) == manifest:
             return False
@@ -62,20 +68,17 @@ def save_node(folder: Path, node: NodeData, anchors: AnchorSet, origin: Origin) 
         )
     try:
         save_anchors(anchors, folder / ANCHORS)
-        for modality, samples in node.train.items():
-            _write(folder / TRAIN / f"{modality}.safetensors", samples)
-        for split, tests in node.tests.items():
-            for modality, samples in tests.items():
-                _write(folder / TESTS / split / f"{modality}.safetensors", samples)
-        if node.joint:
-            atomic_write(folder / JOINT, json.dumps(node.joint, indent=1) + "\n")
+        if isinstance(node, NodeGraph):
+            atomic_write(folder / GRAPH, graph_to_bytes(node))
+        else:
+            _write_samples(folder, node)
         atomic_write(folder / MANIFEST, json.dumps(manifest, indent=1) + "\n")
     except OSError as error:
         raise ConcordError("C205", f"{folder}: {error}", "choose a folder that you may write to") from error
     return True
 
 
-def load_node(folder: Path, config: RunConfig, *, pooled: bool) -> tuple[NodeData, AnchorSet]:
+def load_node(folder: Path, config: RunConfig, *, pooled: bool) -> tuple[NodeData | NodeGraph, AnchorSet]:
     """Reads what `save_node` wrote, once it is sure to be data of this run.
 
     Raises:
@@ -92,6 +95,8 @@ def load_node(folder: Path, config: RunConfig, *, pooled: bool) -> tuple[NodeDat
         raise ConcordError(
             "C205", f"{folder} was dealt with {'; '.join(other)}", "submit the run with these settings, or deal again"
         )
+    if "graph" in manifest:
+        return _read_graph(folder / GRAPH, str(manifest["node"]), manifest["graph"]), load_anchors(folder / ANCHORS)
     train = {path.stem: _read(path) for path in sorted((folder / TRAIN).glob("*.safetensors"))}
     tests = {
         split.name: {path.stem: _read(path) for path in sorted(split.glob("*.safetensors"))}
@@ -101,6 +106,26 @@ def load_node(folder: Path, config: RunConfig, *, pooled: bool) -> tuple[NodeDat
         raise ConcordError("C203", f"{folder} holds no training sample", _AGAIN)
     joint = _read_joint(folder, manifest["paired"], train, tests) if "paired" in manifest else {}
     return NodeData(str(manifest["node"]), train, tests, joint), load_anchors(folder / ANCHORS)
+
+
+def _write_samples(folder: Path, node: NodeData) -> None:
+    for modality, samples in node.train.items():
+        _write(folder / TRAIN / f"{modality}.safetensors", samples)
+    for split, tests in node.tests.items():
+        for modality, samples in tests.items():
+            _write(folder / TESTS / split / f"{modality}.safetensors", samples)
+    if node.joint:
+        atomic_write(folder / JOINT, json.dumps(node.joint, indent=1) + "\n")
+
+
+def _read_graph(path: Path, name: str, held: object) -> NodeGraph:
+    try:
+        graph = graph_from_bytes(name, path.read_bytes())
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise ConcordError("C205", f"{path}: {error}", _AGAIN) from error
+    if list(graph.modalities) != held:
+        raise ConcordError("C205", f"{path} has {', '.join(graph.modalities)}, {MANIFEST} names {held}", _AGAIN)
+    return graph
 
 
 def _read_joint(

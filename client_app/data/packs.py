@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from concord.errors import ConcordError
 
 Arrays = Mapping[str, NDArray[Any]]
-KINDS: dict[str, type[np.integer[Any]] | type[np.floating[Any]] | type[np.str_]] = {
+KINDS: dict[str, type[np.integer[Any]] | type[np.floating[Any]] | type[np.str_] | type[np.bool_]] = {
     "integer": np.integer,
     "real": np.floating,
     "text": np.str_,
+    "mask": np.bool_,
 }
 
 
@@ -58,7 +59,7 @@ class Array:
     A size is a number, or a name that means the same number in all arrays of a file; ``N+1`` is one more than ``N``.
     """
 
-    kind: Literal["integer", "real", "text"]
+    kind: Literal["integer", "real", "text", "mask"]
     shape: tuple[int | str, ...]
     low: int | None = None
     high: int | None = None
@@ -73,7 +74,10 @@ class Array:
 
 @dataclass(frozen=True)
 class ArrayFile:
-    """A NumPy archive. `rows` names the array that ``offset`` cuts into samples of variable length, if any."""
+    """A NumPy archive, or a file of a single array, whatever its name here.
+
+    `rows` names the array that ``offset`` cuts into samples of variable length, if any.
+    """
 
     path: str
     origin: str
@@ -169,7 +173,9 @@ def _load(path: Path, wanted: Mapping[str, Array]) -> dict[str, NDArray[Any]]:
     with path.open("rb") as stream:
         archive = np.load(stream, allow_pickle=False)
         if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise ValueError("it holds a single array")
+            if len(wanted) > 1:
+                raise ValueError("it holds a single array")
+            return dict.fromkeys(wanted, archive)
         return {name: archive[name] for name in archive.files if name in wanted}
 
 

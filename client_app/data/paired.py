@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client_app.data.corpus import Corpus
+from client_app.data.missing import drop_modalities
 from client_app.data.node_data import NodeData
 from client_app.data.split import TEST_SHARE, Index, draw_evenly
 from client_app.data.suite import PairedSuite
@@ -34,7 +35,6 @@ from concord.samples import Samples
 from concord.scenario import Scenario
 from concord.seeding import derive_seed
 
-HOLDERS = 2  # nodes that hold a modality at the least, however many are missing: one alone would have no one to learn with
 FIRST_SHARE = 0.75  # of the nodes with one modality: those that hold the first one, where kinds are unbalanced
 SMALLEST_PART = 0.5  # of an even part: the least that label skew leaves to a node
 TRIES = 200
@@ -69,7 +69,8 @@ def deal_pairs(
     if scenario.multimodal < 1:
         held = one_or_all(suite, scenario.multimodal, unbalanced=scenario.unbalanced, seed=seed)
     else:
-        held = holdings(suite, scenario.missing, seed)
+        could = {name: holder.modalities for name, holder in suite.nodes.items()}
+        held = drop_modalities(could, scenario.missing, seed, suite.name)
     tests = {}
     for m in suite.modality_names:
         holders = [node for node, modalities in held.items() if m in modalities]
@@ -133,31 +134,6 @@ def draw_anchors(suite: PairedSuite, corpus: Corpus, usable: Index, seed: int) -
             drawn.append(by_turns[begin : begin + suite.anchors_per_concept])
         anchors[modality.name] = np.concatenate(drawn)
     return anchors
-
-
-def holdings(suite: PairedSuite, missing: float, seed: int) -> dict[str, tuple[str, ...]]:
-    """Per node the modalities that it holds at a rate of missing ones.
-
-    A node and modality have a number in [0, 1), and what has a smaller one than the rate is missing: what is missing at
-    one rate is missing at a higher one. Whatever the rate, a node keeps its best modality, and a modality its two best
-    nodes; so at high rates somewhat less is missing than the rate says.
-    """
-    luck = {
-        (name, m): draw
-        for name, holder in suite.nodes.items()
-        for m, draw in zip(
-            holder.modalities,
-            np.random.default_rng(derive_seed(seed, suite.name, "missing", name)).random(len(holder.modalities)),
-            strict=True,
-        )
-    }
-    kept = {max((key for key in luck if key[0] == name), key=luck.__getitem__) for name in suite.nodes}
-    for m in suite.modality_names:
-        kept |= set(sorted((key for key in luck if key[1] == m), key=luck.__getitem__)[-HOLDERS:])
-    return {
-        name: tuple(m for m in holder.modalities if luck[name, m] >= missing or (name, m) in kept)
-        for name, holder in suite.nodes.items()
-    }
 
 
 def one_or_all(suite: PairedSuite, share: float, *, unbalanced: bool, seed: int) -> dict[str, tuple[str, ...]]:

@@ -8,7 +8,7 @@ most one sample of a class, and what it tests for the split ``random`` are chara
 from __future__ import annotations
 
 from client_app.data.readers.strokes import ALPHABETS, CHARACTERS, STROKE_IMAGE, STROKE_PATH
-from client_app.data.suite import Holder, PairedModality, PairedSuite
+from client_app.data.suite import OF_GRAPHS, Holder, PairedModality, PairedSuite
 
 KINDS = {"image": ("image",), "pen": ("pen",), "paired": ("image", "pen")}
 DRAWERS_A_KIND = 5
@@ -48,5 +48,6 @@ STROKES = PairedSuite(
         "multimodal": SAID_ALREADY,
         "unbalanced": SAID_ALREADY,
         "skew": "a drawer is one node with one sample of each class",
+        **OF_GRAPHS,
     },
 )

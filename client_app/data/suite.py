@@ -1,7 +1,7 @@
 """What a suite is: concepts, modalities, and which owners make a node, the anchors, the unseen test.
 
 In a `Suite` nothing is paired: each modality has owners and nodes of its own. In a `PairedSuite` an instance is there in
-all modalities, and a node holds some or all of them.
+all modalities, and a node holds some or all of them. In a `GraphSuite` parties share out a graph.
 """
 
 from __future__ import annotations
@@ -10,9 +10,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from client_app.data.corpus import Reader
+from client_app.data.graph import GraphSource
 from client_app.data.packs import PackFile
+from concord.errors import ConcordError
+from concord.graphs import GRAPHS
 
 HOLDS_ONE = "a node holds one modality, so it has none to lack"
+OF_GRAPHS = {word: f"it is for the suites of graphs, {', '.join(GRAPHS)}" for word in ("graph", "drift")}
+OF_SAMPLES = dict.fromkeys(
+    ("unlabelled", "disjoint-labels", "local-heads", "multimodal", "unbalanced", "skew"),
+    "parties share out a graph by communities",
+)
 DIGITS_IN_ENGLISH = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
@@ -102,6 +110,7 @@ class Suite(SuiteFacts):
             "multimodal": HOLDS_ONE,
             "unbalanced": HOLDS_ONE,
             "skew": "the samples of an owner are at one node, so there is nothing to share out",
+            **OF_GRAPHS,
         }
 
 
@@ -125,6 +134,35 @@ class PairedSuite(SuiteFacts):
     anchors_per_concept: int
     refused: Mapping[str, str]
     whole_tests: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphSuite(SuiteFacts):
+    """One or more graphs that parties share out; the first is the one of a scenario that names none."""
+
+    concepts: tuple[str, ...] = ()  # each graph has its own
+    modalities: tuple[Source, ...] = ()
+    graphs: tuple[GraphSource, ...]
+
+    @property
+    def modality_names(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(m for graph in self.graphs for m in graph.widths))
+
+    @property
+    def files(self) -> tuple[PackFile, ...]:
+        return tuple({file.path: file for graph in self.graphs for file in graph.files}.values())
+
+    @property
+    def refused(self) -> Mapping[str, str]:
+        """Words of scenarios that make no sense here, with the reason."""
+        return OF_SAMPLES | ({} if len(self.modality_names) > 1 else {"missing": HOLDS_ONE})
+
+    def graph(self, name: str) -> GraphSource:
+        """The graph of that name, the first for none; ConcordError C204 if there is no such graph."""
+        known = {graph.name: graph for graph in self.graphs}
+        if name and name not in known:
+            raise ConcordError("C204", f"suite {self.name} has no graph {name!r}", f"write graph= and one of: {', '.join(known)}")
+        return known[name] if name else self.graphs[0]
 
 
 def names(text: str) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -12,6 +13,10 @@ from rich.text import Text
 from concord.commands.tables import config_table
 from concord.errors import ConcordError
 from concord.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from client_app.data.graph import NodeGraph
+    from client_app.data.node_data import NodeData
 
 STYLES = {"error": "red", "note": "yellow"}
 
@@ -48,13 +53,13 @@ def deal_data(out: Path, suite: str, scenario: str, data: Path | None, seed: int
     from client_app.data.node_folder import Origin, save_node
 
     federation = build_federation(suite, data, seed, scenario)
-    nodes = {node.name: node for node in federation.nodes}
+    nodes: dict[str, NodeData | NodeGraph] = {party.name: party for party in federation.parties}
     if unknown := [name for name in names if name not in nodes]:
         raise ConcordError("C203", f"suite {suite} has no node {unknown[0]!r}", f"choose from: {', '.join(nodes)}")
     for name in names or nodes:
         folder = out if len(names) == 1 else out / name
         written = save_node(folder, nodes[name], federation.anchors, Origin(suite, seed, scenario))
-        samples = ", ".join(f"{len(part)} {modality}" for modality, part in nodes[name].train.items())
+        samples = ", ".join(f"{count} {modality}" for modality, count in nodes[name].sizes.items())
         console.print(f"{folder}: {samples} {'written' if written else 'already there'}", soft_wrap=True, highlight=False)
 
 

@@ -62,18 +62,17 @@ def perform(config: RunConfig, folder: RunFolder, console: Console, *, quiet: bo
 def count_nodes(config: RunConfig) -> int:
     """How many nodes the run has, after checking its method, data, scenario, anchors, device and model as the parties will."""
     from client_app.data.federation import build_federation
-    from client_app.model_check import check_model
+    from client_app.model_check import model_width
     from client_app.node import choose_device
     from concord.anchors import load_anchors
     from strategies.registry import check_method
 
     pooled = check_method(config).pooled
     federation = build_federation(config.suite, Path(config.data) if config.data else None, config.seed, config.scenario, pooled)
-    if config.anchors:
-        load_anchors(Path(config.anchors))
+    anchors = load_anchors(Path(config.anchors)) if config.anchors else federation.anchors
     choose_device(config.device)
-    check_model(config, federation.modalities)
-    nodes = len(federation.nodes)
+    model_width(config, anchors)
+    nodes = len(federation.parties)
     if config.min_nodes > nodes:
         hint = f"set min-nodes to at most {nodes}"
         raise ConcordError("C401", f"min-nodes is {config.min_nodes}, and suite {config.suite} has {nodes} nodes", hint)

@@ -23,7 +23,7 @@ TINY_MASS = 1e-6  # of an anchor, in nodes: below it a mean says nothing
 
 def semantic_anchors(anchors: int, width: int, generator: Generator) -> Tensor:
     """Frozen anchor directions A [K, D] of length one: random, orthogonal to each other where K <= D, else by blocks of D."""
-    blocks = [torch.linalg.qr(torch.randn(width, width, generator=generator))[0] for _ in range(0, anchors, width)]
+    blocks: list[Tensor] = [torch.linalg.qr(torch.randn(width, width, generator=generator))[0] for _ in range(0, anchors, width)]
     return torch.cat(blocks)[:anchors]
 
 
@@ -37,13 +37,15 @@ def mean_shares(q_MNK: Tensor, present_MN: Tensor) -> Tensor:
     """Mean of the shares [N, K] over the modalities that a node has; uniform for a node that has none."""
     weight_MN1 = present_MN.to(q_MNK.dtype)[..., None]
     count_N1 = weight_MN1.sum(0)
-    mean_NK = (q_MNK * weight_MN1).sum(0) / count_N1.clamp(min=1)
-    return torch.where(count_N1 > 0, mean_NK, torch.full_like(mean_NK, 1 / q_MNK.shape[-1]))
+    mean_NK: Tensor = (q_MNK * weight_MN1).sum(0) / count_N1.clamp(min=1)
+    uniform_NK = torch.full_like(mean_NK, 1 / q_MNK.shape[-1])
+    return torch.where(count_N1 > 0, mean_NK, uniform_NK)
 
 
 def entropy(q_NK: Tensor) -> Tensor:
     """Entropy [N] of each row in nats."""
-    return torch.special.entr(q_NK).sum(dim=-1)
+    entropy_N: Tensor = torch.special.entr(q_NK).sum(dim=-1)
+    return entropy_N
 
 
 def calibration_loss(q_NK: Tensor, prior_K: Tensor) -> Tensor:

@@ -39,6 +39,16 @@ def dsads() -> Path:
 
 
 @pytest.fixture(scope="session")
+def planetoid() -> Path:
+    return folder_above("graphs")
+
+
+@pytest.fixture(scope="session")
+def worldgraph() -> Path:
+    return folder_above("worldgraph")
+
+
+@pytest.fixture(scope="session")
 def omniglot() -> Path:
     return folder_above("omniglot")
 

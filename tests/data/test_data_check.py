@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from client_app.data.check import check_suite, list_suites
 from client_app.data.federation import build_federation
 from concord.errors import ConcordError
+from concord.graphs import GRAPHS
 
 Fault = Callable[[dict[str, NDArray[Any]]], object]
 
@@ -158,6 +159,6 @@ def test_a_sound_file_with_other_content_is_noted(copy: Path) -> None:
 def test_suites_are_listed() -> None:
     rows = {row.name: row for row in list_suites()}
     agents = ["activity-agents", "activity-agents-three", "activity-agents-validation"]
-    assert list(rows) == ["demo", "digits", "activity", "activity-validation", *agents, "strokes"]
+    assert list(rows) == ["demo", "digits", "activity", "activity-validation", *agents, "strokes", *GRAPHS]
     assert rows["demo"].data == "none"
     assert "digits/fsdd.npz" in rows["digits"].data

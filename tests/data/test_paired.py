@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from client_app.data.corpus import Corpus, Reader, make_corpus
-from client_app.data.paired import cut, deal, deal_pairs, distinct_instances, draw_shares, holdings, parts_to_test
+from client_app.data.missing import drop_modalities
+from client_app.data.paired import cut, deal, deal_pairs, distinct_instances, draw_shares, parts_to_test
 from client_app.data.suite import Holder, PairedModality, PairedSuite
 from concord.errors import ConcordError
 from concord.samples import Samples
@@ -44,6 +45,7 @@ SUITE = PairedSuite(
     anchors_per_concept=1,
     refused={},
 )
+COULD = {name: holder.modalities for name, holder in SUITE.nodes.items()}
 ALL = np.arange(480)
 
 
@@ -65,7 +67,7 @@ def test_every_instance_has_one_role_and_is_tested_once_in_each_modality(missing
 
 @given(rates=st.lists(RATES, min_size=2, max_size=5).map(sorted), seed=SEEDS)
 def test_what_is_missing_at_one_rate_is_missing_at_a_higher_one(rates: list[float], seed: int) -> None:
-    held = [holdings(SUITE, rate, seed) for rate in rates]
+    held = [drop_modalities(COULD, rate, seed, SUITE.name) for rate in rates]
     for less, more in pairwise(held):
         assert all(set(more[name]) <= set(less[name]) for name in SUITE.nodes)
     for at_rate in held:
@@ -74,9 +76,9 @@ def test_what_is_missing_at_one_rate_is_missing_at_a_higher_one(rates: list[floa
 
 
 def test_nothing_is_missing_at_rate_0_and_about_as_much_as_is_said_at_others() -> None:
-    assert set(holdings(SUITE, 0.0, 0).values()) == {VIEWS}
+    assert set(drop_modalities(COULD, 0.0, 0, SUITE.name).values()) == {VIEWS}
     for rate, least, most in [(0.3, 0.25, 0.31), (0.5, 0.42, 0.48)]:  # never all: at 0.5 that is 0.5 - 0.125/3
-        missing = [1 - len(held) / 3 for seed in range(200) for held in holdings(SUITE, rate, seed).values()]
+        missing = [1 - len(held) / 3 for seed in range(200) for held in drop_modalities(COULD, rate, seed, SUITE.name).values()]
         assert least < float(np.mean(missing)) < most
 
 

@@ -32,6 +32,8 @@ SENSORS = ("accelerometer", "gyroscope")
         ("unbalanced+multimodal=.5", Scenario(multimodal=0.5, unbalanced=True)),
         ("multimodal=1+unbalanced", Scenario(multimodal=1, unbalanced=True)),
         ("multimodal=0.5+skew=0.3+local-heads", Scenario("local-heads", multimodal=0.5, skew=0.3)),
+        ("graph=citeseer+drift=rotation", Scenario(graph="citeseer", drift="rotation")),
+        ("drift=none", Scenario()),
     ],
 )
 def test_words_are_read_and_written_back(text: str, scenario: Scenario) -> None:
@@ -125,6 +127,9 @@ def test_a_suite_refuses_what_makes_no_sense_with_the_reason(suite: str) -> None
         "disjoint-labels": "disjoint-labels",
         "multimodal": "multimodal=0.5",
         "unbalanced": "unbalanced+multimodal=0.5",
+        "local-heads": "local-heads",
+        "graph": "graph=cora",
+        "drift": "drift=rotation",
     }
     for word, text in told.items():
         if word in found.refused:
@@ -133,12 +138,15 @@ def test_a_suite_refuses_what_makes_no_sense_with_the_reason(suite: str) -> None
         else:
             parse_scenario(text, found.modality_names, found.refused)
     refused = {name: set(suite.refused) for name, suite in SUITES.items()}
-    kinds = {"multimodal", "unbalanced"}
-    assert refused["digits"] == refused["demo"] == {"missing", "skew"} | kinds
-    assert refused["activity"] == refused["activity-validation"] == {"unlabelled", "disjoint-labels"} | kinds
-    assert refused["strokes"] == {"unlabelled", "disjoint-labels", "missing", "skew"} | kinds
+    kinds, graphs = {"multimodal", "unbalanced"}, {"graph", "drift"}
+    assert refused["digits"] == refused["demo"] == {"missing", "skew"} | kinds | graphs
+    assert refused["activity"] == refused["activity-validation"] == {"unlabelled", "disjoint-labels"} | kinds | graphs
+    assert refused["strokes"] == {"unlabelled", "disjoint-labels", "missing", "skew"} | kinds | graphs
     for agents in ("activity-agents", "activity-agents-three", "activity-agents-validation"):
-        assert refused[agents] == {"unlabelled", "disjoint-labels"}
+        assert refused[agents] == {"unlabelled", "disjoint-labels"} | graphs
+    of_samples = {"unlabelled", "disjoint-labels", "local-heads", "skew"} | kinds
+    assert refused["world"] == of_samples
+    assert refused["citation"] == refused["heterophily"] == of_samples | {"missing"}
 
 
 def test_heads_stay_at_home_whatever_else_is_said() -> None:

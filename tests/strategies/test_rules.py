@@ -11,6 +11,7 @@ from torch import Tensor
 from concord.config import Scalar, SscaConfig, parse_config
 from concord.errors import ConcordError
 from concord.functional.sparse import SparseUpdate
+from concord.graphs import GRAPH_METHODS
 from strategies.registry import METHODS, check_method
 from strategies.rules import LowRank, Mean, Precision, SparseSign, check_rule, make_rule
 from strategies.updates import Update
@@ -243,7 +244,8 @@ def test_settings_that_make_no_sense_are_refused_with_the_reason(settings: dict[
         {"adapter.rank-by-modality": "word=2"},
         {"method": "fedavg", "aggregation.rule": "sparse-sign", "update.values": "float16"},
         {"method": "fedmchain", "aggregation.rule": "mean", "update.values": "dense"},
-        *({"method": method} for method in METHODS),
+        *({"method": method} for method in METHODS if method != "stage"),
+        *({"method": method, "suite": "world"} for method in GRAPH_METHODS),
     ],
     ids=str,
 )

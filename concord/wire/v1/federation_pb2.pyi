@@ -206,6 +206,7 @@ class Instruction(_message.Message):
     RUN_TOKEN_FIELD_NUMBER: _builtins.int
     LINKS_FIELD_NUMBER: _builtins.int
     RECEIVED_FIELD_NUMBER: _builtins.int
+    TABLE_FIELD_NUMBER: _builtins.int
     schema_version: _builtins.int
     round: _builtins.int
     phase: Global___Phase.ValueType
@@ -240,6 +241,10 @@ class Instruction(_message.Message):
     def received(self) -> _containers.RepeatedCompositeFieldContainer[Global___SliceUpdate]:
         """of an agent: what its neighbours sent in the round before"""
 
+    @_builtins.property
+    def table(self) -> Global___AnchorMoments:
+        """prototypes of the anchors of a graph's shared space, and how all parties use them"""
+
     def __init__(
         self,
         *,
@@ -258,10 +263,11 @@ class Instruction(_message.Message):
         run_token: _builtins.str = ...,
         links: _abc.Iterable[Global___Link] | None = ...,
         received: _abc.Iterable[Global___SliceUpdate] | None = ...,
+        table: Global___AnchorMoments | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["consensus", b"consensus", "frame", b"frame", "prototypes", b"prototypes"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["consensus", b"consensus", "frame", b"frame", "prototypes", b"prototypes", "table", b"table"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["anchor_digest", b"anchor_digest", "base_digest", b"base_digest", "consensus", b"consensus", "frame", b"frame", "groups", b"groups", "last_counted", b"last_counted", "links", b"links", "others", b"others", "phase", b"phase", "prototypes", b"prototypes", "received", b"received", "round", b"round", "run_token", b"run_token", "schema_version", b"schema_version", "want_variance", b"want_variance"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["anchor_digest", b"anchor_digest", "base_digest", b"base_digest", "consensus", b"consensus", "frame", b"frame", "groups", b"groups", "last_counted", b"last_counted", "links", b"links", "others", b"others", "phase", b"phase", "prototypes", b"prototypes", "received", b"received", "round", b"round", "run_token", b"run_token", "schema_version", b"schema_version", "table", b"table", "want_variance", b"want_variance"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -422,6 +428,46 @@ class Prototypes(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Prototypes: _TypeAlias = Prototypes  # noqa: Y015
+
+@_typing.final
+class AnchorMoments(_message.Message):
+    """Means at the anchors of a shared space, and how many nodes each stands for; an anchor without nodes is left out."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ANCHORS_FIELD_NUMBER: _builtins.int
+    WIDTH_FIELD_NUMBER: _builtins.int
+    MASK_FIELD_NUMBER: _builtins.int
+    MEANS_FIELD_NUMBER: _builtins.int
+    MASSES_FIELD_NUMBER: _builtins.int
+    anchors: _builtins.int
+    """K"""
+    width: _builtins.int
+    """D"""
+    mask: _builtins.bytes
+    """one bit an anchor that is here, least significant first"""
+    means: _builtins.bytes
+    """float16, little-endian, row-major, of the anchors that are here"""
+    @_builtins.property
+    def masses(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """in nodes, of the anchors that are here"""
+
+    def __init__(
+        self,
+        *,
+        anchors: _builtins.int = ...,
+        width: _builtins.int = ...,
+        mask: _builtins.bytes = ...,
+        means: _builtins.bytes = ...,
+        masses: _abc.Iterable[_builtins.float] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["anchors", b"anchors", "mask", b"mask", "masses", b"masses", "means", b"means", "width", b"width"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AnchorMoments: _TypeAlias = AnchorMoments  # noqa: Y015
 
 @_typing.final
 class ByteStream(_message.Message):
@@ -721,6 +767,7 @@ class Report(_message.Message):
     SECONDS_FIELD_NUMBER: _builtins.int
     NEEDS_BASE_FIELD_NUMBER: _builtins.int
     PARCELS_FIELD_NUMBER: _builtins.int
+    MOMENTS_FIELD_NUMBER: _builtins.int
     schema_version: _builtins.int
     round: _builtins.int
     node: _builtins.str
@@ -747,6 +794,10 @@ class Report(_message.Message):
     def parcels(self) -> _containers.RepeatedCompositeFieldContainer[Global___Parcel]:
         """of an agent: what is to be forwarded"""
 
+    @_builtins.property
+    def moments(self) -> Global___AnchorMoments:
+        """of a party to a graph: what its nodes are like at each anchor"""
+
     def __init__(
         self,
         *,
@@ -763,10 +814,11 @@ class Report(_message.Message):
         seconds: _builtins.float = ...,
         needs_base: _builtins.bool = ...,
         parcels: _abc.Iterable[Global___Parcel] | None = ...,
+        moments: Global___AnchorMoments | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["prototypes", b"prototypes"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["moments", b"moments", "prototypes", b"prototypes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["anchor_digest", b"anchor_digest", "embeddings", b"embeddings", "evaluations", b"evaluations", "grams", b"grams", "groups", b"groups", "losses", b"losses", "needs_base", b"needs_base", "node", b"node", "parcels", b"parcels", "prototypes", b"prototypes", "round", b"round", "schema_version", b"schema_version", "seconds", b"seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["anchor_digest", b"anchor_digest", "embeddings", b"embeddings", "evaluations", b"evaluations", "grams", b"grams", "groups", b"groups", "losses", b"losses", "moments", b"moments", "needs_base", b"needs_base", "node", b"node", "parcels", b"parcels", "prototypes", b"prototypes", "round", b"round", "schema_version", b"schema_version", "seconds", b"seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,67 @@
+"""Deals a graph out: communities to parties, modalities that parties lack, and the drift of what is left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from client_app.data.communities import deal_communities
+from client_app.data.drift import encode, rotate
+from client_app.data.graph import GraphSource, NodeGraph
+from client_app.data.missing import drop_modalities
+from client_app.data.suite import GraphSuite
+from concord.samples import Samples
+from concord.scenario import Scenario
+from concord.seeding import derive_seed
+
+POOLED = "centralised"
+
+
+def deal_graph(
+    suite: GraphSuite, scenario: Scenario, folder: Path, seed: int, *, pooled: bool
+) -> tuple[tuple[NodeGraph, ...], GraphSource, dict[str, Samples]]:
+    """The parties, the graph that they share out, and what all know of the modalities: the width of their features.
+
+    Edges between parties are lost. One party that holds all (`pooled`) has them, and features without drift: there is one
+    semantics where all data are in one place.
+    """
+    source = suite.graph(scenario.graph)
+    whole = source.read(folder, seed)
+    dealt = deal_communities(whole.edges, len(whole), source.clients, derive_seed(seed, suite.name, "communities"))
+    names = [f"{source.name}-{number + 1}" for number in range(source.clients)]
+    held = drop_modalities(dict.fromkeys(names, tuple(source.widths)), scenario.missing, seed, suite.name)
+    if pooled:
+        return (replace(_blinded(whole, dealt, [held[name] for name in names]), name=POOLED),), source, _widths(source, scenario)
+    parties = [_holding(whole.of_nodes(name, index), held[name]) for name, index in zip(names, dealt, strict=True)]
+    return tuple(_drifted(party, scenario.drift, seed) for party in parties), source, _widths(source, scenario)
+
+
+def _holding(graph: NodeGraph, modalities: tuple[str, ...]) -> NodeGraph:
+    return replace(graph, x={m: graph.x[m] for m in modalities}, present={m: graph.present[m] for m in modalities})
+
+
+def _blinded(whole: NodeGraph, dealt: list[Tensor], held: list[tuple[str, ...]]) -> NodeGraph:
+    """The whole graph, each node with the modalities that its party holds."""
+    present = {m: has.clone() for m, has in whole.present.items()}
+    for index, modalities in zip(dealt, held, strict=True):
+        for m in present.keys() - {*modalities}:
+            present[m][index] = False
+    x = {m: x_NF * present[m][:, None] for m, x_NF in whole.x.items()}
+    return replace(whole, x=x, present=present)
+
+
+def _drifted(graph: NodeGraph, drift: str, seed: int) -> NodeGraph:
+    if drift == "none":
+        return graph
+    change = rotate if drift == "rotation" else encode
+    return replace(graph, x={m: change(x, seed, "drift", graph.name, m) for m, x in graph.x.items()})
+
+
+def _widths(source: GraphSource, scenario: Scenario) -> dict[str, Samples]:
+    """A modality's samples without a single one: their shape tells the width, 0 where each party has its own."""
+    widths: Mapping[str, int] = dict.fromkeys(source.widths, 0) if scenario.drift == "encoder" else source.widths
+    return {m: Samples(torch.zeros(0, width), torch.zeros(0, dtype=torch.int64), ()) for m, width in widths.items()}

@@ -1,0 +1,71 @@
+"""What the networks of graphs have in common: from features of several modalities and edges to a class for each node.
+
+Legend: N nodes, M modalities, F features, E directed edges, H hidden width, K anchors, D width of the shared space, C classes.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from client_app.data.graph import NodeGraph
+
+Group = dict[str, nn.Parameter]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a network makes of a graph.
+
+    Attributes:
+        hidden_NH: what is before the classifier.
+        logits_NC: by class.
+        u_MND, q_NK, z_ND: of STAGE, each modality in the shared space, the shares of the anchors, and the translation.
+        temperature_N, gate_N: of STAGE, how each node listens to its neighbours.
+    """
+
+    hidden_NH: Tensor
+    logits_NC: Tensor
+    u_MND: Tensor | None = None
+    q_NK: Tensor | None = None
+    z_ND: Tensor | None = None
+    temperature_N: Tensor | None = None
+    gate_N: Tensor | None = None
+
+
+class GraphNetwork(nn.Module, ABC):
+    """A network whose parts travel as groups: ``input.<modality>``, ``layers`` and ``head``.
+
+    Attributes:
+        inputs: what is particular to each modality.
+        layers: what all share.
+        head: the classifier.
+    """
+
+    inputs: nn.ModuleDict
+    layers: nn.Module
+    head: nn.Module
+
+    @property
+    @abstractmethod
+    def width(self) -> int:
+        """Width H of what is before the classifier."""
+
+    @abstractmethod
+    def forward(self, graph: NodeGraph) -> Seen:
+        """Sees a whole graph; it must have at least one of the modalities of the network, and none beside them."""
+
+    def groups(self) -> dict[str, Group]:
+        """Live parameters by group."""
+        groups = {f"input.{m}": dict(module.named_parameters()) for m, module in self.inputs.items()}
+        groups |= {"layers": dict(self.layers.named_parameters()), "head": dict(self.head.named_parameters())}
+        return {name: group for name, group in groups.items() if group}
+
+
+def without_modality(graph: NodeGraph, modality: str) -> NodeGraph:
+    """The graph as if no node had a modality."""
+    x, present = dict(graph.x), dict(graph.present)
+    x[modality], present[modality] = x[modality] * 0, present[modality] & False
+    return NodeGraph(graph.name, x, present, graph.y, graph.edges, graph.parts, graph.ids)

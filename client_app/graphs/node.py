@@ -1,0 +1,180 @@
+"""A party's part of a round on its graph: take up what came in, evaluate, train, report.
+
+Every message may meet a new process, so the network is built anew, and what does not travel is on the party's own disk.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from client_app.data.graph import TEST, TRAIN, VALIDATION, NodeGraph
+from client_app.graphs.network import GraphNetwork, without_modality
+from client_app.graphs.networks import build_network
+from client_app.graphs.training import Shared, moments, train_network
+from client_app.measure import evaluation_message
+from client_app.node import check_anchors
+from client_app.store import NodeStore
+from concord.anchors import AnchorSet
+from concord.config import RunConfig
+from concord.functional.prototypes import class_prototypes
+from concord.kinds import without
+from concord.samples import FUSED
+from concord.wire.groups import manifest_of, modality_of, pack, shapes_from_manifest, shapes_of, unpack
+from concord.wire.messages import SCHEMA_VERSION, prototypes_from_wire, prototypes_to_wire, token_from_wire
+from concord.wire.moments import moments_from_wire, moments_to_wire
+from concord.wire.v1 import federation_pb2 as pb
+
+Arrays = Mapping[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class GraphNode:
+    """A party to a graph in one run: its part of it, what all parties know, and its own disk."""
+
+    config: RunConfig
+    data: NodeGraph
+    anchors: AnchorSet
+    store: NodeStore
+    device: torch.device
+
+    @cached_property
+    def graph(self) -> NodeGraph:
+        """Its part of the graph, on its device."""
+        graph, place = self.data, self.device
+        return NodeGraph(
+            graph.name,
+            {m: x.to(place) for m, x in graph.x.items()},
+            {m: has.to(place) for m, has in graph.present.items()},
+            graph.y.to(place),
+            graph.edges.to(place),
+            {part: index.to(place) for part, index in graph.parts.items()},
+            graph.ids,
+        )
+
+    def census(self) -> pb.Census:
+        """What this party has."""
+        learnt = self.data.parts[TRAIN]
+        holdings = [
+            pb.Holding(
+                modality=modality,
+                examples=int(has.sum()),
+                labelled=int(has[learnt].sum()),
+                labels=sorted(set(self.data.y[learnt].tolist())),
+                encoder=f"features-{self.data.x[modality].shape[1]}",
+            )
+            for modality, has in self.data.present.items()
+        ]
+        return pb.Census(
+            schema_version=SCHEMA_VERSION,
+            app_version=version("concord"),
+            node=self.data.name,
+            anchor_digest=self.anchors.digest,
+            holdings=holdings,
+        )
+
+    def perform(self, instruction: pb.Instruction, arrays: Arrays) -> tuple[pb.Report, dict[str, NDArray[np.float32]]]:
+        """Evaluates with what came in, then (in a training phase) trains; the report, and the groups that travel back.
+
+        Raises:
+            ConcordError: C303 when the server's anchors are not this party's, C501 for a malformed instruction.
+        """
+        started = time.monotonic()
+        check_anchors(instruction, self.anchors, self.data.name)
+        report = pb.Report(
+            schema_version=SCHEMA_VERSION, round=instruction.round, node=self.data.name, anchor_digest=self.anchors.digest
+        )
+        received = {m.group: unpack(arrays[m.group], shapes_from_manifest(m)) for m in instruction.groups if m.group in arrays}
+        kept = self.store.rounds(token_from_wire(instruction.run_token))
+        network = build_network(self.config, {m: x.shape[1] for m, x in self.graph.x.items()}, len(self.anchors.concepts)).to(
+            self.device
+        )
+        _load(network, kept.load_latest(before=instruction.round) or {}, received)
+        report.evaluations.extend(self.evaluate(network))
+        trained: dict[str, NDArray[np.float32]] = {}
+        if instruction.phase == pb.PHASE_TRAIN:
+            shared = self._shared(instruction)
+            report.losses.update(train_network(network, self.graph, self.config, shared, instruction.round))
+            groups = network.groups()
+            kept.save(instruction.round, _private(network, received))
+            trained = {name: pack(groups[name]) for name in received}
+            report.groups.extend(
+                pb.GroupClaim(manifest=manifest_of(name, shapes_of(groups[name])), examples=self._examples(name))
+                for name in received
+            )
+            self._describe(network, report)
+        report.seconds = time.monotonic() - started
+        return report, trained
+
+    @torch.no_grad()
+    def evaluate(self, network: GraphNetwork) -> list[pb.Evaluation]:
+        """The classes of nodes that are held out, from all modalities, and without each one where there are several."""
+        network.eval()
+        graphs = {FUSED: self.graph}
+        if len(self.graph.modalities) > 1:
+            graphs |= {without(FUSED, m): without_modality(self.graph, m) for m in self.graph.modalities}
+        evaluations = []
+        for name, graph in graphs.items():
+            logits_NC = network(graph).logits_NC
+            for split in (VALIDATION, TEST):
+                index = graph.parts[split]
+                if len(index):
+                    evaluations.append(evaluation_message(name, split, logits_NC[index].cpu(), graph.y[index].cpu()))
+        return evaluations
+
+    def _examples(self, group: str) -> int:
+        """Nodes to learn from behind a group: those that have its modality, or all."""
+        learnt, modality = self.data.parts[TRAIN], modality_of(group)
+        return int(self.data.present[modality][learnt].sum()) if modality else len(learnt)
+
+    def _shared(self, instruction: pb.Instruction) -> Shared:
+        stage, table, prototypes = self.config.stage, None, None
+        if instruction.HasField("table"):
+            mean_KD, mass_K = moments_from_wire(instruction.table, stage.anchors, stage.width)
+            table = mean_KD.to(self.device), mass_K.to(self.device)
+        if instruction.HasField("prototypes"):
+            mean_CH, count_C = prototypes_from_wire(instruction.prototypes, len(self.anchors.concepts))
+            prototypes = mean_CH.to(self.device), (count_C > 0).to(self.device)
+        return Shared(table, prototypes)
+
+    @torch.no_grad()
+    def _describe(self, network: GraphNetwork, report: pb.Report) -> None:
+        """What of its nodes it tells the others."""
+        if self.config.method == "stage":
+            report.moments.CopyFrom(moments_to_wire(*moments(network, self.graph)))
+        learnt = self.graph.parts[TRAIN]
+        if self.config.method == "fedproto" and len(learnt):
+            network.eval()
+            hidden_NH = network(self.graph).hidden_NH[learnt]
+            means = class_prototypes(hidden_NH, self.graph.y[learnt], len(self.anchors.concepts))
+            report.prototypes.CopyFrom(prototypes_to_wire(*(tensor.cpu() for tensor in means)))
+
+
+@torch.no_grad()
+def _load(network: GraphNetwork, private: Mapping[str, Tensor], received: Mapping[str, Mapping[str, Tensor]]) -> None:
+    """Takes up what the party kept, and then what came in."""
+    groups = network.groups()
+    for name, tensor in private.items():
+        group, _, key = name.partition("/")
+        groups[group][key].copy_(tensor)
+    for group, tensors in received.items():
+        for key, tensor in tensors.items():
+            groups[group][key].copy_(tensor)
+
+
+def _private(network: GraphNetwork, received: Mapping[str, object]) -> dict[str, Tensor]:
+    """Everything that does not travel."""
+    return {
+        f"{name}/{key}": p.detach().cpu()
+        for name, group in network.groups().items()
+        if name not in received
+        for key, p in group.items()
+    }

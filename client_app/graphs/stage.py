@@ -1,0 +1,96 @@
+"""STAGE (Chen et al., arXiv 2605.11919), reconstructed: features are translated to shares of shared anchors, then propagated.
+
+u = W_m x; q = softmax of cosines with the frozen anchors, mean over the modalities that a node has; z = q A. A controller sees
+how alike a node and its neighbours are, and sets the temperature at which it listens to them and the gate between them and
+itself. The anchors follow from the run's seed; nothing else of the network is the same at two parties.
+
+Legend: see `client_app.graphs.network`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from client_app.data.graph import NodeGraph
+from client_app.graphs.convolution import made
+from client_app.graphs.network import GraphNetwork, Seen
+from concord.config import RunConfig
+from concord.functional.propagation import edge_cosines, local_statistics, neighbour_mean, neighbour_shares
+from concord.functional.semantics import entropy, mean_shares, semantic_anchors, shares
+from concord.seeding import generator_for
+
+LEAST_TEMPERATURE = 0.05
+STATISTICS, CONTROL_WIDTH = 4, 8
+
+
+class StageNetwork(GraphNetwork):
+    """Translation, control, and layers of controlled propagation.
+
+    Args:
+        config: the run.
+        widths: F of each modality.
+        classes: C.
+    """
+
+    anchor_KD: Tensor
+
+    def __init__(self, config: RunConfig, widths: Mapping[str, int], classes: int) -> None:
+        super().__init__()
+        settings, self.dropout, hidden = config.stage, config.graph.dropout, config.graph.hidden
+        self.settings = settings
+        anchors = semantic_anchors(settings.anchors, settings.width, generator_for(config.seed, "semantic-anchors"))
+        self.register_buffer("anchor_KD", anchors, persistent=False)
+        self.inputs = nn.ModuleDict(
+            {m: made(config, _translation, width, settings.width, "translation", m) for m, width in widths.items()}
+        )
+        depths = [*pairwise([settings.width] + [hidden] * config.graph.layers)]
+        self.own = nn.ModuleList(made(config, nn.Linear, *depth, "own", str(i)) for i, depth in enumerate(depths))
+        self.theirs = nn.ModuleList(made(config, nn.Linear, *depth, "theirs", str(i)) for i, depth in enumerate(depths))
+        self.heat, self.gate = _controller(config, "heat"), _controller(config, "gate")
+        self.layers = nn.ModuleDict({"own": self.own, "theirs": self.theirs, "heat": self.heat, "gate": self.gate})
+        self.head = made(config, nn.Linear, hidden, classes, "head")
+        self._width = hidden
+
+    @property
+    def width(self) -> int:
+        return self._width
+
+    def forward(self, graph: NodeGraph) -> Seen:
+        u_MND = torch.stack([self.inputs[m](F.dropout(graph.x[m], self.dropout, self.training)) for m in graph.modalities])
+        q_MNK = torch.stack([shares(u_ND, self.anchor_KD, self.settings.anchor_temperature) for u_ND in u_MND])
+        q_NK = mean_shares(q_MNK, torch.stack([graph.present[m] for m in graph.modalities]))
+        z_ND = q_NK @ self.anchor_KD
+        apart_ND = F.rms_norm((q_NK - 1 / q_NK.shape[1]) @ self.anchor_KD, (self.settings.width,))
+        cosine_E = edge_cosines(apart_ND, graph.edges)
+        temperature_N, gate_N = self._control(cosine_E, q_NK, graph.edges)
+        share_E = neighbour_shares(cosine_E, temperature_N, graph.edges)
+        hidden_NH = apart_ND
+        for own, theirs in zip(self.own, self.theirs, strict=True):
+            hidden_NH = F.dropout(hidden_NH, self.dropout, self.training)
+            from_others_NH = neighbour_mean(theirs(hidden_NH), share_E, graph.edges)
+            hidden_NH = ((1 - gate_N)[:, None] * own(hidden_NH) + gate_N[:, None] * from_others_NH).relu()
+        logits_NC = self.head(F.dropout(hidden_NH, self.dropout, self.training))
+        return Seen(hidden_NH, logits_NC, u_MND, q_NK, z_ND, temperature_N, gate_N)
+
+    def _control(self, cosine_E: Tensor, q_NK: Tensor, edge_2E: Tensor) -> tuple[Tensor, Tensor]:
+        """Temperature and gate [N] of each node."""
+        nodes = len(q_NK)
+        if not self.settings.homophily_control:
+            return torch.ones_like(q_NK[:, 0]), torch.full_like(q_NK[:, 0], 0.5)
+        mean_N, variance_N, degree_N = local_statistics(cosine_E, edge_2E, nodes)
+        seen_N4 = torch.stack([mean_N, variance_N, entropy(q_NK), (1 + degree_N).log()], dim=1)
+        return LEAST_TEMPERATURE + F.softplus(self.heat(seen_N4))[:, 0], self.gate(seen_N4).sigmoid()[:, 0]
+
+
+def _translation(inputs: int, outputs: int) -> nn.Module:
+    return nn.Linear(inputs, outputs, bias=False)  # cosines see directions alone: a bias would hide small features
+
+
+def _controller(config: RunConfig, name: str) -> nn.Module:
+    first = made(config, nn.Linear, STATISTICS, CONTROL_WIDTH, name, "in")
+    return nn.Sequential(first, nn.Tanh(), made(config, nn.Linear, CONTROL_WIDTH, 1, name, "out"))

@@ -1,0 +1,72 @@
+"""STAGE (Chen et al., arXiv 2605.11919), server side: a table of anchor prototypes, and no model.
+
+Parties send means and masses at the anchors; the table moves towards their mean by mass and goes to all (reconstructed).
+
+Legend: K anchors, D width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from concord.anchors import AnchorSet
+from concord.config import RunConfig
+from concord.functional.semantics import merge_prototypes
+from concord.wire.moments import moments_from_wire, moments_to_wire
+from concord.wire.v1 import federation_pb2 as pb
+from strategies.consensus import Consensus
+from strategies.plan import NoGroups
+from strategies.state import GlobalState
+from strategies.strategy import ConcordStrategy
+
+
+class PrototypeTable(Consensus):
+    """Global anchor prototypes, and how many nodes of all parties each stood for when it was last spoken of.
+
+    Args:
+        anchors: K.
+        width: D.
+        inertia: share of a prototype that stays in a round.
+    """
+
+    needs_variance = False
+
+    def __init__(self, anchors: int, width: int, inertia: float) -> None:
+        self.inertia = inertia
+        self._prototype_KD = torch.zeros(anchors, width)
+        self._mass_K = torch.zeros(anchors)
+
+    def update(self, reports: Sequence[pb.Report]) -> None:
+        told = [moments_from_wire(r.moments, *self._prototype_KD.shape) for r in reports if r.HasField("moments")]
+        if not told:
+            return
+        means, masses = zip(*told, strict=True)
+        self._prototype_KD, _ = merge_prototypes(means, masses, self._prototype_KD, self._mass_K > 0, self.inertia)
+        fresh_K = torch.stack(masses).sum(0)
+        self._mass_K = torch.where(fresh_K > 0, fresh_K, self._mass_K)
+
+    def write(self, instruction: pb.Instruction, node: str) -> None:
+        if bool((self._mass_K > 0).any()):
+            instruction.table.CopyFrom(moments_to_wire(self._prototype_KD, self._mass_K))
+
+    def state(self) -> dict[str, Tensor]:
+        return {"prototypes": self._prototype_KD, "masses": self._mass_K}
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        if state:
+            self._prototype_KD, self._mass_K = state["prototypes"], state["masses"]
+
+
+class Stage(ConcordStrategy):
+    """Keeps the table; every party keeps its own model."""
+
+    def __init__(self, config: RunConfig, anchors: AnchorSet, state: GlobalState, width: int) -> None:
+        table = PrototypeTable(config.stage.anchors, config.stage.width, config.stage.inertia)
+        super().__init__(config, anchors, state, plan=NoGroups(), rule=None, consensus=table, width=width)
+
+    @property
+    def semantic(self) -> tuple[int, int]:
+        return self.config.stage.anchors, self.config.stage.width

@@ -1,0 +1,184 @@
+"""Networks of graphs against dense matrices and the functions that they are made of."""
+
+from __future__ import annotations
+
+import builtins
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_run import DEFAULTS, Settings, tiny_config
+from torch import Tensor
+
+from client_app.data.graph import TEST, TRAIN, VALIDATION, NodeGraph, both_directions
+from client_app.graphs.network import GraphNetwork, without_modality
+from client_app.graphs.networks import build_network
+from client_app.graphs.training import Shared, moments, objective, train_network
+from concord.config import RunConfig
+from concord.errors import ConcordError
+from concord.functional.semantics import merge_prototypes
+
+NODES, CLASSES = 12, 3
+WIDTHS = {"flag": 5, "text": 7}
+
+
+def made_up(seed: int = 0) -> NodeGraph:
+    generator = torch.Generator().manual_seed(seed)
+    present = {"flag": torch.rand(NODES, generator=generator) < 0.7, "text": torch.ones(NODES, dtype=torch.bool)}
+    x = {m: torch.randn((NODES, width), generator=generator) * present[m][:, None] for m, width in WIDTHS.items()}
+    pairs = torch.tensor([(i, j) for i in range(NODES - 1) for j in (i + 1, i + 3) if j < NODES - 1])
+    index = torch.arange(NODES)
+    parts = {TRAIN: index[:6], VALIDATION: index[6:9], TEST: index[9:]}
+    ids = tuple(f"n{i}" for i in range(NODES))
+    return NodeGraph("made-up", x, present, index % CLASSES, both_directions(pairs), parts, ids)
+
+
+def config_of(folder: Path, architecture: str, settings: Settings = DEFAULTS) -> RunConfig:
+    method = "stage" if architecture == "stage" else "fedavg"
+    return tiny_config(
+        folder,
+        {
+            "method": method,
+            "suite": "heterophily",
+            "graph.architecture": architecture,
+            "graph.hidden": 6,
+            "stage.anchors": 4,
+            "stage.width": 5,
+            **settings,
+        },
+    )
+
+
+def network_of(folder: Path, architecture: str, settings: Settings = DEFAULTS) -> GraphNetwork:
+    return build_network(config_of(folder, architecture, settings), WIDTHS, CLASSES).eval()
+
+
+def normalised_adjacency(graph: NodeGraph) -> Tensor:
+    """D^-1/2 (A + I) D^-1/2 of Kipf & Welling, [N, N]."""
+    a_NN = torch.eye(NODES)
+    a_NN[graph.edges[1], graph.edges[0]] = 1
+    scale_N = a_NN.sum(1).rsqrt()
+    return scale_N[:, None] * a_NN * scale_N
+
+
+def test_gcn_is_as_published(tmp_path: Path) -> None:
+    graph, network = made_up(), network_of(tmp_path, "gcn")
+    a_NN = normalised_adjacency(graph)
+    first = {m: dict(module.named_parameters()) for m, module in network.inputs.items()}
+    head = dict(network.head.named_parameters())
+    hidden_NH = sum((a_NN @ graph.x[m] @ first[m]["lin.weight"].T + first[m]["bias"] for m in WIDTHS), torch.zeros(())).relu()
+    logits_NC = a_NN @ hidden_NH @ head["lin.weight"].T + head["bias"]
+    torch.testing.assert_close(network(graph).logits_NC, logits_NC)
+
+
+def test_sage_is_as_published(tmp_path: Path) -> None:
+    graph, network = made_up(), network_of(tmp_path, "sage", {"graph.layers": 1})
+    a_NN = torch.zeros(NODES, NODES)
+    a_NN[graph.edges[1], graph.edges[0]] = 1
+    mean_NN = a_NN / a_NN.sum(1, keepdim=True).clamp(min=1)
+    logits_NC = torch.zeros(NODES, CLASSES)
+    for m, module in network.inputs.items():
+        own = dict(module.named_parameters())
+        logits_NC = (
+            logits_NC + mean_NN @ graph.x[m] @ own["lin_l.weight"].T + own["lin_l.bias"] + graph.x[m] @ own["lin_r.weight"].T
+        )
+    torch.testing.assert_close(network(graph).logits_NC, logits_NC)
+
+
+def test_an_mlp_does_not_look_at_edges(tmp_path: Path) -> None:
+    graph, network = made_up(), network_of(tmp_path, "mlp", {"graph.layers": 3})
+    bare = replace(graph, edges=graph.edges[:, :0])
+    assert torch.equal(network(graph).logits_NC, network(bare).logits_NC)
+
+
+@pytest.mark.parametrize("architecture", ["gcn", "sage", "mlp", "stage"])
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_every_network_has_groups_and_learns(architecture: str, layers: int, tmp_path: Path) -> None:
+    config = config_of(tmp_path, architecture, {"graph.layers": layers, "graph.dropout": 0.0, "local-steps": 60, "lr": 0.05})
+    graph, network = made_up(), build_network(config, WIDTHS, CLASSES)
+    again = build_network(config, WIDTHS, CLASSES)
+    assert all(torch.equal(a, b) for a, b in zip(network.state_dict().values(), again.state_dict().values(), strict=True))
+    in_groups = [p for group in network.groups().values() for p in group.values()]
+    assert sorted(map(id, in_groups)) == sorted(map(id, network.parameters()))
+    before = objective(network(graph), graph, config, Shared())["task"].item()
+    losses = train_network(network, graph, config, Shared(), 1)
+    after = objective(network(graph), graph, config, Shared())["task"].item()
+    assert after < 0.5 * before
+    assert losses["total"] == pytest.approx(sum(value for name, value in losses.items() if name != "total"))
+
+
+@pytest.mark.parametrize("architecture", ["gcn", "sage", "mlp", "stage"])
+def test_a_modality_may_be_absent_at_inference(architecture: str, tmp_path: Path) -> None:
+    graph, network = made_up(), network_of(tmp_path, architecture)
+    blind = without_modality(graph, "flag")
+    assert not blind.x["flag"].any()
+    assert not blind.present["flag"].any()
+    assert graph.present["flag"].any()
+    assert not torch.allclose(network(graph).logits_NC, network(blind).logits_NC)
+    if architecture == "stage":  # a node that never had it is translated alike
+        never_N = ~graph.present["flag"]
+        torch.testing.assert_close(network(graph).z_ND[never_N], network(blind).z_ND[never_N])
+
+
+def test_stage_without_control_listens_to_all_alike_at_one_temperature(tmp_path: Path) -> None:
+    graph = made_up()
+    seen = network_of(tmp_path, "stage", {"stage.homophily-control": False})(graph)
+    assert set(seen.temperature_N.tolist()) == {1.0}
+    assert set(seen.gate_N.tolist()) == {0.5}
+    controlled = network_of(tmp_path, "stage")(graph)
+    assert len(set(controlled.temperature_N.tolist())) > 1
+    assert bool((controlled.temperature_N > 0.05).all())
+
+
+def test_every_switch_of_stage_takes_its_term_away(tmp_path: Path) -> None:
+    graph = made_up()
+    network = network_of(tmp_path, "stage")
+    mean_KD, mass_K = moments(network, graph)
+    table = merge_prototypes([mean_KD], [mass_K], torch.zeros(4, 5), torch.zeros(4, dtype=torch.bool), 0.5)[0], mass_K
+    terms = {"calibration", "entropy", "agreement"}
+    config = config_of(tmp_path, "stage")
+    assert objective(network(graph), graph, config, Shared(table)).keys() == {"task", *terms}
+    assert objective(network(graph), graph, config, Shared()).keys() == {"task", *(terms - {"agreement"})}
+    for name in terms:
+        config = config_of(tmp_path, "stage", {f"stage.{name}-weight": 0.0})
+        assert objective(network(graph), graph, config, Shared(table)).keys() == {"task", *(terms - {name})}
+    uniform, usage = (
+        objective(network(graph), graph, config_of(tmp_path, "stage", {"stage.prior": prior}), Shared(table))["calibration"]
+        for prior in ("uniform", "usage")
+    )
+    assert bool(usage.isfinite())
+    assert usage.item() != uniform.item()
+
+
+def test_moments_are_of_the_nodes_that_have_something(tmp_path: Path) -> None:
+    graph, network = made_up(), network_of(tmp_path, "stage")
+    _, mass_K = moments(network, graph)
+    assert float(mass_K.sum()) == pytest.approx(NODES, rel=1e-5)
+    _, mass_K = moments(network, without_modality(graph, "text"))
+    assert float(mass_K.sum()) == pytest.approx(int(graph.present["flag"].sum()), rel=1e-5)
+
+
+def test_a_party_without_labels_learns_from_what_needs_none(tmp_path: Path) -> None:
+    graph, nobody = made_up(), torch.tensor([], dtype=torch.int64)
+    bare = replace(graph, parts={**graph.parts, TRAIN: nobody})
+    losses = {}
+    for architecture in ("stage", "gcn"):
+        config = config_of(tmp_path, architecture)
+        losses[architecture] = train_network(build_network(config, WIDTHS, CLASSES), bare, config, Shared(), 1)
+    assert losses["stage"].keys() == {"calibration", "entropy", "total"}
+    assert losses["gcn"] == {"total": 0.0}
+
+
+def test_without_pytorch_geometric_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def without(name: str, *args: object, **named: object) -> object:
+        if name.startswith("torch_geometric"):
+            raise ImportError(name)
+        return real(name, *args, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(ConcordError, match=r"C103 .*needs PyTorch Geometric(?s:.)*graphs"):
+        network_of(tmp_path, "gcn")
+    network_of(tmp_path, "stage")

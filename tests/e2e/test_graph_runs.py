@@ -1,0 +1,156 @@
+"""Runs on a graph: every method and drift, what travels, hostile moments, and a run that was cut."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+from made_up_graph import write_texas
+from power_cut import PowerCutError, cut, timeless
+from tiny_run import TRAIN, Arrays, NamedNodes, Settings, edit, in_turn, instruction_of, lines, run_tiny, tiny_config
+
+from concord.config import RunConfig
+from concord.errors import ConcordError
+from concord.graphs import GRAPH_METHODS
+from concord.wire.v1 import federation_pb2 as pb
+from server_app.run import open_run
+from strategies.registry import check_method
+
+PARTIES = ("texas-1", "texas-2", "texas-3")
+HOSTILE, NAME = 2, PARTIES[1]
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    data = write_texas(tmp_path_factory.mktemp("packs"))
+    return {
+        "suite": "heterophily",
+        "scenario": "graph=texas",
+        "data": str(data),
+        "method": "stage",
+        "lr": 0.01,
+        "graph.hidden": 16,
+    }
+
+
+@pytest.mark.parametrize("drift", ["none", "encoder", "rotation"])
+@pytest.mark.parametrize("method", GRAPH_METHODS)
+def test_every_method_runs_under_every_drift(method: str, drift: str, graph: Settings, tmp_path: Path) -> None:
+    settings = {**graph, "method": method, "scenario": f"graph=texas+drift={drift}"}
+    result = run_tiny(tmp_path, settings, PARTIES)
+    assert result.rejections == []
+    assert result.accuracy.keys() == {"validation", "test"}
+    assert result.accuracy["test"]["fused"].examples == 53
+    if method in ("fedavg", "centralised"):  # two layers: one of the modality, one that classifies
+        assert result.weights.keys() == ({"head"} if drift == "encoder" else {"head", "input.features"})
+        assert (tmp_path / "model" / "network.safetensors").exists()
+    else:
+        assert result.weights == {}
+
+
+@pytest.mark.parametrize("architecture", ["sage", "mlp", "stage"])
+def test_fedavg_averages_other_networks_too(architecture: str, graph: Settings, tmp_path: Path) -> None:
+    result = run_tiny(tmp_path, {**graph, "method": "fedavg", "graph.architecture": architecture}, PARTIES)
+    assert result.rejections == []
+    assert {"head", "input.features"} <= result.weights.keys()
+
+
+def test_it_learns(graph: Settings, tmp_path: Path) -> None:
+    settings = {**graph, "method": "local", "graph.architecture": "mlp", "rounds": 4, "local-steps": 20}
+    assert run_tiny(tmp_path, settings, PARTIES).accuracy["test"]["fused"].accuracy > 0.45  # by chance 0.2
+
+
+def test_only_moments_travel_in_stage(graph: Settings, tmp_path: Path) -> None:
+    seen: list[tuple[pb.Instruction, int]] = []
+
+    def look(node_id: int, message, reply):  # type: ignore[no-untyped-def]
+        if message.metadata.message_type == TRAIN:
+            seen.append((instruction_of(message), len(reply.content.array_records)))
+        return reply
+
+    result = run_tiny(tmp_path, {**graph, "rounds": 3}, PARTIES, look)
+    assert all(not told.groups for told, _ in seen)
+    assert [told.HasField("table") for told, _ in seen] == [told.round > 1 for told, _ in seen]
+    averaged = run_tiny(tmp_path / "fedavg", {**graph, "method": "fedavg", "rounds": 3}, PARTIES)
+    assert averaged.bytes.up_per_node_round > 40 * result.bytes.up_per_node_round
+
+
+def too_heavy(report: pb.Report, arrays: Arrays) -> None:
+    report.moments.masses[0] = 1e6
+
+
+def too_long(report: pb.Report, arrays: Arrays) -> None:
+    report.moments.means = b"\x00\x7b" * (len(report.moments.means) // 2)  # 57344 in float16
+
+
+def not_finite(report: pb.Report, arrays: Arrays) -> None:
+    report.moments.means = b"\x00\x7e" * (len(report.moments.means) // 2)
+
+
+def other_shape(report: pb.Report, arrays: Arrays) -> None:
+    report.moments.anchors += 1
+
+
+ATTACKS = {
+    "too heavy": (too_heavy, "claimed-examples"),
+    "too long": (too_long, "large-norm"),
+    "not finite": (not_finite, "undecodable"),
+    "another shape": (other_shape, "undecodable"),
+}
+
+
+def test_hostile_moments_are_left_out_with_their_reason(graph: Settings, tmp_path: Path) -> None:
+    attacks = in_turn(HOSTILE, (edit(change) for change, _ in ATTACKS.values()), 1)
+    result = run_tiny(tmp_path, {**graph, "rounds": len(ATTACKS)}, PARTIES, attacks)
+    assert [(r.round, r.node, r.reason) for r in result.rejections] == [
+        (round_, NAME, reason) for round_, (_, reason) in enumerate(ATTACKS.values(), 1)
+    ]
+    assert all(math.isfinite(a.accuracy) for a in result.accuracy["test"].values())
+
+
+def test_moments_that_nobody_asked_for_are_left_out(graph: Settings, tmp_path: Path) -> None:
+    def add(report: pb.Report, arrays: Arrays) -> None:
+        report.moments.anchors = 3
+
+    result = run_tiny(tmp_path, {**graph, "method": "fedavg", "rounds": 1}, PARTIES, in_turn(HOSTILE, [edit(add)], 1))
+    assert [(r.node, r.reason) for r in result.rejections] == [(NAME, "undecodable")]
+
+
+@pytest.mark.parametrize("method", ["stage", "fedavg", "fedproto"])
+def test_a_run_that_was_cut_in_round_3_ends_as_if_it_was_not(method: str, graph: Settings, tmp_path: Path) -> None:
+    settings = {**graph, "method": method, "rounds": 4, "min-nodes": 3, "round-timeout": 600.0}
+    run_tiny(tmp_path / "whole", settings, PARTIES)
+    with pytest.raises(PowerCutError):
+        run_tiny(tmp_path / "cut", settings, PARTIES, cut)
+    assert max(line["round"] for line in lines(tmp_path / "cut", "round")) == 2
+    run_tiny(tmp_path / "cut", {**settings, "resume": True}, PARTIES)
+    assert timeless(tmp_path / "cut") == timeless(tmp_path / "whole")
+
+
+def test_a_party_with_other_classes_is_refused(graph: Settings, tmp_path: Path) -> None:
+    config = tiny_config(tmp_path, graph)
+    grid = NamedNodes(config, PARTIES)
+    grid.context(HOSTILE).run_config["scenario"] = "graph=texas+drift=encoder"
+    result = open_run(config, grid).rounds()
+    assert [(r.round, r.node, r.reason) for r in result.rejections] == [(0, NAME, "other-anchors")]
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"suite": "demo", "method": "stage"}, "method stage is for graphs"),
+        ({"suite": "world", "method": "geolora"}, "geolora trains models of samples"),
+        ({"suite": "world", "method": "parse"}, "parse trains models of samples"),
+        ({"suite": "world", "method": "stage", "graph.architecture": "gcn"}, "a network of its own"),
+        ({"suite": "world", "method": "fedavg", "update.values": "int8"}, "travel whole"),
+    ],
+)
+def test_settings_that_make_no_sense_for_graphs(settings: Settings, told: str, tmp_path: Path) -> None:
+    with pytest.raises(ConcordError, match=f"C103.*{told}"):
+        check_method(tiny_config(tmp_path, settings))
+
+
+def test_the_network_is_chosen_by_the_method() -> None:
+    assert RunConfig(method="stage").architecture == "stage"
+    assert RunConfig(method="fedavg").architecture == "gcn"
