@@ -48,6 +48,11 @@ def seconds(figures: Figures) -> float:
     return float(figures["seconds"]["total"])
 
 
+def cpu_seconds(figures: Figures) -> float:
+    """CPU time of a run: what else the machine does shows less in it than in wall time."""
+    return float(figures["cpu-seconds"])
+
+
 def cell(values: Sequence[float], unit: float = 1, digits: int = 3) -> str:
     """Mean and interval."""
     if not values:

@@ -19,7 +19,7 @@ from benchmarks.agents.cases import (
     scenario,
     trial_cases,
 )
-from benchmarks.markdown import Figure, Results, cell, difference, mark, seconds, seeds_run, table, trials_table
+from benchmarks.markdown import Figure, Results, cell, cpu_seconds, difference, mark, seeds_run, table, trials_table
 from benchmarks.sweep import SEEDS, Case, Row
 from concord.functional.statistics import paired_difference
 from concord.kinds import SLICES, alone, kind_of, of_all_slices, without
@@ -99,8 +99,8 @@ def method_table(results: Results, suite: str, name: str) -> str:
         by_kind = [cell(values(results, row, name, accuracy(kind), suite)) for kind in kinds]
         link = cell(values(results, row, name, lambda f: float(f["bytes"]["per-link-round"]), suite), 1000, 0)
         up = cell(values(results, row, name, lambda f: float(f["bytes"]["up-per-node-round"]), suite), 1000, 0)
-        rows.append([row.name, *by_kind, link, up, cell(values(results, row, name, seconds, suite), 1, 0)])
-    return table(["method", *kinds, "kB / link and round", "kB up / agent and round", "seconds"], rows)
+        rows.append([row.name, *by_kind, link, up, cell(values(results, row, name, cpu_seconds, suite), 1, 0)])
+    return table(["method", *kinds, "kB / link and round", "kB up / agent and round", "CPU seconds"], rows)
 
 
 def slice_table(results: Results) -> str:

@@ -57,10 +57,10 @@ def _round_cards(run: Run) -> list[Card]:
     down = run.result.bytes.down_per_node_round if run.result else _ratio(total(rounds, "bytes-down"), asked)
     pace = [seconds for line in rounds if math.isfinite(seconds := figure(line, "seconds"))]
     sent, received = total(rounds, "bytes-up"), total(rounds, "bytes-down")
-    who = "agent" if run.of_agents else "node"
+    one, all_ = ("an agent", "agents") if run.of_agents else ("a party", "parties") if run.of_graphs else ("a node", "nodes")
     return [
-        Card(f"Sent by {'an' if run.of_agents else 'a'} {who} and round", size(up), f"received: {size(down)}"),
-        Card(f"Traffic of all {who}s", size(sent + received), f"up: {size(sent)}, down: {size(received)}"),
+        Card(f"Sent by {one} and round", size(up), f"received: {size(down)}"),
+        Card(f"Traffic of all {all_}", size(sent + received), f"up: {size(sent)}, down: {size(received)}"),
         Card("Median round", duration(median(pace)) if pace else "–", f"{duration(sum(pace))} for {len(rounds)} rounds"),
         Card("Replies that counted", f"{whole(counted)} of {whole(asked)}", f"{whole(rejected)} rejected"),
     ]

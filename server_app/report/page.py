@@ -15,13 +15,14 @@ from server_app.report import charts, palette, panels
 from server_app.report.cards import headline
 from server_app.report.formats import duration, percent, score, size, whole
 from server_app.report.run_view import Line, Run, of_whole_models
-from server_app.report.sections import OF_A_SERVER, OF_AGENTS, SECTIONS
+from server_app.report.sections import LEFT_OUT, SECTIONS
 from server_app.report.template import TEMPLATE
 from server_app.results import Result, load_result
 
 # What the page calls those who take part.
-NODES = {"node": "Node", "modality": "Modality", "modalities": "modalities"}
-AGENTS = {"node": "Agent", "modality": "Kind", "modalities": "kinds"}
+NODES = {"node": "Node", "nodes": "nodes", "modality": "Modality", "modalities": "modalities"}
+AGENTS = {"node": "Agent", "nodes": "agents", "modality": "Kind", "modalities": "kinds"}
+PARTIES = {"node": "Party", "nodes": "parties", "modality": "Prediction", "modalities": "modalities"}
 COMMAND_DEFAULTS = {"share-test-embeddings": True}
 
 
@@ -49,12 +50,13 @@ def render_report(config: Mapping[str, Any], metrics: Iterable[Line], result: Re
     return environment.from_string(TEMPLATE).render(
         run=run,
         title=f"{run.method.title if run.method else run.setting('method')} on {run.setting('suite')}",
-        contents={name: title for name, (title, _) in SECTIONS.items() if _has_section(run, name)},
-        words=AGENTS if run.of_agents else NODES,
+        contents=_contents(run),
+        words=AGENTS if run.of_agents else PARTIES if run.of_graphs else NODES,
         cards=headline(run),
         accuracy_charts=panels.accuracy_charts(run),
         node_rows=panels.node_rows(run),
         slice_tables=panels.slice_tables(everything),
+        absent_rows=panels.absent_rows(everything),
         cka_charts=panels.cka_charts(run),
         cka_map=panels.cka_map(run),
         precision_maps=panels.retrieval_maps(run.result, panels.precision),
@@ -67,9 +69,10 @@ def render_report(config: Mapping[str, Any], metrics: Iterable[Line], result: Re
     )
 
 
-def _has_section(run: Run, name: str) -> bool:
-    """Agents have slices instead of what a server measures and averages."""
-    return name not in (OF_A_SERVER if run.of_agents else OF_AGENTS)
+def _contents(run: Run) -> dict[str, str]:
+    """The sections of the page by id."""
+    left_out = LEFT_OUT["agents" if run.of_agents else "graphs" if run.of_graphs else "samples"]
+    return {name: title for name, (title, _) in SECTIONS.items() if name not in left_out}
 
 
 def _command(config: Mapping[str, Any]) -> str:

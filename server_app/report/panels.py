@@ -11,6 +11,7 @@ from itertools import permutations
 from markupsafe import Markup
 
 from concord.kinds import SLICES, alone, of_all_slices, without
+from concord.samples import FUSED
 from server_app.report.charts import Series, column_chart, line_chart
 from server_app.report.formats import axis_percent, millionths, score, size
 from server_app.report.palette import DOWN, UP
@@ -92,12 +93,20 @@ def node_rows(run: Run) -> list[NodeRow]:
     rows: list[NodeRow] = []
     for name, held in run.holdings.items():
         node, tables = run.census.get(name), run.node_accuracy.get(name, {})
-        for modality in held:
+        for modality in [FUSED] if run.of_graphs else held:
             measured = {split: table[modality] for split, table in tables.items() if modality in table}
             rows.append(
                 NodeRow(name, modality, node.examples if node else math.nan, node.labelled if node else math.nan, measured)
             )
     return rows
+
+
+def absent_rows(run: Run) -> list[tuple[str, Mapping[str, float]]]:
+    """On a graph of several modalities, accuracy by split from all of them and without each."""
+    names = {"all modalities": FUSED, **{f"without {m}": without(FUSED, m) for m in run.modalities if m != FUSED}}
+    rows = [(label, {s: table[name] for s, table in run.accuracy.items() if name in table}) for label, name in names.items()]
+    measured: list[tuple[str, Mapping[str, float]]] = [row for row in rows if row[1]]
+    return measured if len(measured) > 1 else []
 
 
 def slice_tables(run: Run) -> list[SliceTable]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from concord.graphs import GRAPHS
 from concord.kinds import kind_of, of_all_slices
 from concord.run_folder import last_event
 from concord.samples import FUSED
@@ -45,6 +46,11 @@ class Run:
     def of_agents(self) -> bool:
         """Whether nodes are agents with models of their own."""
         return self.method is not None and self.method.of_agents
+
+    @property
+    def of_graphs(self) -> bool:
+        """Whether nodes are parties to a graph, whose predictions are all of the nodes of a graph."""
+        return self.setting("suite") in GRAPHS
 
     @cached_property
     def state(self) -> tuple[str, str]:
@@ -150,8 +156,13 @@ class Run:
         measured = {text(line, "modality") for line in self.scope("modality")}
         pairs = {*self.cka, *(text(line, "pair") for line in self.scope("cka"))}
         held = {m for modalities in self.holdings.values() for m in modalities}
-        found = final | measured | held | {m for pair in pairs for m in pair.split("|")}
+        found = final | measured | held | ({FUSED} if self.of_graphs else set()) | {m for pair in pairs for m in pair.split("|")}
         return sorted(found, key=lambda m: (m == FUSED, m))
+
+    @cached_property
+    def predictions(self) -> list[str]:
+        """What accuracies are of: a modality each and all together, or on a graph all together alone."""
+        return [FUSED] if self.of_graphs else self.modalities
 
     @cached_property
     def slots(self) -> dict[str, int]:

@@ -4,6 +4,7 @@ ACCURACY = """
 <section id="accuracy"><h2>Accuracy</h2>
 {% if run.accuracy or node_rows %}
 <p class="lead">{% if run.of_agents %}The agents of each kind, each with its own model on its own test samples.
+{%- elif run.of_graphs %}Nodes of the graph whose classes nobody learnt from, each by the party that holds it.
 {%- else %}The global model on the test samples of all nodes that hold a modality.{% endif %}
 {%- if run.rounds_kept and not run.of_agents %} Shaded: rounds that kept the old model.{% endif %}</p>
 <div class="grid">{{ figures(accuracy_charts) }}</div>
@@ -14,7 +15,7 @@ ACCURACY = """
     {% for split in run.splits %}{{ th(split ~ " split") }}{% endfor %}
     {% if run.result %}{% for split in run.splits %}{{ th(split ~ " samples", "number") }}{% endfor %}{% endif %}</tr></thead>
   <tbody>
-  {% for name in run.modalities %}
+  {% for name in run.predictions %}
   <tr><th scope="row">{{ tag(name) }}</th>
     {% for split in run.splits %}
     {% set value = run.accuracy.get(split, {}).get(name) %}
@@ -73,6 +74,24 @@ modalities have in common, unique what one of them has, synergistic what only al
 </section>
 """
 
+ABSENT = """
+<section id="absent"><h2>Without a modality</h2>
+{% if absent_rows %}
+<p class="lead">The same predictions with a modality absent at inference, though it was there while learning.</p>
+<div class="scroll"><table>
+  <caption>{{ "At the end" if run.result else "Latest" }}</caption>
+  <thead><tr>{{ th("Predicted from") }}{% for split in run.splits %}{{ th(split ~ " split") }}{% endfor %}</tr></thead>
+  <tbody>
+  {% for name, values in absent_rows %}
+  <tr><th scope="row">{{ name }}</th>
+    {% for split in run.splits %}<td>{{ measure(values.get(split), run.slots["fused"]) }}</td>{% endfor %}</tr>
+  {% endfor %}
+  </tbody>
+</table></div>
+{% else %}<p class="quiet">Not measured: the graph has one modality.</p>{% endif %}
+</section>
+"""
+
 AGREEMENT = """
 <section id="agreement"><h2>Agreement between modalities</h2>
 {% if cka_map or cka_charts %}
@@ -128,11 +147,11 @@ TRAFFIC = """
 <section id="traffic"><h2>Traffic</h2>
 {% if byte_chart %}
 <p class="lead">Contents of all messages:
-<span class="tag" style="{{ palette.colour(palette.UP) }}">up, from the {{ words.node | lower }}s</span>
-and <span class="tag" style="{{ palette.colour(palette.DOWN) }}">down, to the {{ words.node | lower }}s</span>
+<span class="tag" style="{{ palette.colour(palette.UP) }}">up, from the {{ words.nodes }}</span>
+and <span class="tag" style="{{ palette.colour(palette.DOWN) }}">down, to the {{ words.nodes }}</span>
 {%- if run.of_agents %}; the server only forwards{% endif %}.</p>
 <div class="grid">
-<figure><figcaption>All {{ words.node | lower }}s, by round</figcaption>{{ byte_chart }}</figure>
+<figure><figcaption>All {{ words.nodes }}, by round</figcaption>{{ byte_chart }}</figure>
 {% if run.result and run.result.bytes.nodes %}
 <div class="scroll"><table>
   <caption>Whole run, by {{ words.node | lower }}</caption>
@@ -217,6 +236,7 @@ RUN = """
 SECTIONS = {  # by id: how the page's contents name it, and its template
     "accuracy": ("Accuracy", ACCURACY),
     "slices": ("Slices", SLICES),
+    "absent": ("Without a modality", ABSENT),
     "agreement": ("Agreement", AGREEMENT),
     "retrieval": ("Retrieval", RETRIEVAL),
     "weights": ("Weights", WEIGHTS),
@@ -224,5 +244,8 @@ SECTIONS = {  # by id: how the page's contents name it, and its template
     "rejections": ("Rejected replies", REJECTIONS),
     "run": ("The run", RUN),
 }
-OF_AGENTS = ("slices",)
-OF_A_SERVER = ("agreement", "retrieval", "weights")
+LEFT_OUT = {  # by whom a run is of: the sections that say nothing there
+    "samples": ("slices", "absent"),
+    "agents": ("absent", "agreement", "retrieval", "weights"),
+    "graphs": ("slices", "agreement", "retrieval"),
+}

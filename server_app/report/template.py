@@ -49,7 +49,7 @@ HEAD = """
     <li>scenario <b>{{ run.setting("scenario") }}</b></li>
     <li>seed <b>{{ run.setting("seed") }}</b></li>
     <li>rounds <b>{{ run.rounds_done }} of {{ run.setting("rounds") }}</b></li>
-    {% if run.holdings %}<li>{{ words.node | lower }}s <b>{{ run.holdings | length }}</b></li>{% endif %}
+    {% if run.holdings %}<li>{{ words.nodes }} <b>{{ run.holdings | length }}</b></li>{% endif %}
     {% if run.modalities %}
     <li>{{ words.modalities }} <b>{{ run.modalities | reject("equalto", "fused") | join(", ") }}</b></li>
     {% endif %}

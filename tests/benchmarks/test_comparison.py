@@ -117,7 +117,7 @@ def activity_figures(row: str, seed: int) -> Figures:
         "accuracy": {"unseen": accuracy},
         "bytes": {"up-per-node-round": sent, "down-per-node-round": 50_000.0},
         "curve": [0.1, 0.5, 0.75, fused] if row == "fedmchain" or seed else [0.1, 0.2, 0.3, 0.4],
-        "seconds": {"total": 60.0},
+        "cpu-seconds": 60.0,
     }
 
 
@@ -147,7 +147,7 @@ def agent_figures(row: str, seed: int) -> Figures:
     return {
         "accuracy": {"unseen": {name: {"accuracy": value} for name, value in accuracy.items()}},
         "bytes": {"up-per-node-round": 4000.0, "per-link-round": 2000.0, "links": 32},
-        "seconds": {"total": 20.0},
+        "cpu-seconds": 20.0,
     }
 
 

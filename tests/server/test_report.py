@@ -14,8 +14,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from made_up_graph import write_texas
 from synthetic_run import write_synthetic_run
-from tiny_run import run_tiny
+from tiny_run import Settings, run_tiny
 
 from concord.config import RunConfig, parse_config
 from concord.run_folder import RunFolder
@@ -26,6 +27,7 @@ from server_app.results import Accuracy, load_result, save_result
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{ 7*7 }}\ud800"
 VOID = {"meta", "br", "img", "link", "input"}
 SECTIONS = ("accuracy", "agreement", "retrieval", "weights", "traffic", "rejections", "run")
+OF_GRAPHS = ("accuracy", "absent", "weights", "traffic", "rejections", "run")
 OF_AGENTS = ("accuracy", "slices", "traffic", "rejections", "run")
 CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
 
@@ -100,6 +102,25 @@ def test_the_page_of_agents_shows_slices_and_nothing_that_only_a_server_knows(tm
             assert f"{100 * accuracy[name].accuracy:.1f}" in slices
     else:
         assert "Not measured" in slices
+
+
+@pytest.mark.parametrize("method", ["stage", "fedavg"])
+def test_the_page_of_a_graph_shows_parties_and_what_a_lost_modality_costs(tmp_path: Path, method: str) -> None:
+    data = str(write_texas(tmp_path / "packs"))
+    settings: Settings = {"method": method, "suite": "heterophily", "scenario": "graph=texas", "data": data, "rounds": 1}
+    run_tiny(tmp_path / "run", settings, ("texas-1", "texas-2", "texas-3"))
+    folder = RunFolder(tmp_path / "run")
+    html, page = _page(folder)
+    assert [found["id"] for tag, found in page.elements if tag == "section"] == list(OF_GRAPHS)
+    assert "parties <b>3</b>" in html
+    assert "modalities <b>features</b>" in html
+    assert "the graph has one modality" in html
+    assert html.count(">fused<") == 2 + 1 + 3  # at the ends of two lines, and in rows of the whole and of each party
+    result, lost = load_result(folder.path), Accuracy(accuracy=0.125, examples=9)
+    fused = {split: {**by, "fused without features": lost} for split, by in result.accuracy.items()}
+    save_result(folder.path, result.model_copy(update={"accuracy": fused}))
+    absent = _page(folder)[0].partition('id="absent"')[2].partition("</section>")[0]
+    assert re.search(r"all modalities.*without features.*12\.5", absent, re.DOTALL)
 
 
 def test_the_page_loads_nothing(tmp_path: Path) -> None:
