@@ -14,8 +14,11 @@ from benchmarks.agents import cases as agent_cases
 from benchmarks.agents import tables as agent_tables
 from benchmarks.digits import cases as digits_cases
 from benchmarks.digits import tables as digits_tables
+from benchmarks.graphs import cases as graph_cases
+from benchmarks.graphs import tables as graph_tables
 from benchmarks.markdown import Results, replace_block
 from benchmarks.sweep import Case, read_results, run_cases
+from concord.graphs import GRAPHS
 from concord.run_folder import atomic_write
 
 HERE = Path(__file__).parent
@@ -54,6 +57,10 @@ COMPARISONS = {
         agent_tables.page_of("strokes", agent_cases.strokes_cases, "15 agents: images, pen paths, or both."),
     ),
     agent_cases.VALIDATION: Comparison(agent_cases.trial_cases, tuple, agent_tables.trials_page),
+    **{
+        suite: Comparison(graph_cases.method_cases(suite), graph_cases.ablation_cases(suite), graph_tables.page_of(suite))
+        for suite in GRAPHS
+    },
 }
 
 

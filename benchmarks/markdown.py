@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 
-from benchmarks.sweep import SEEDS, Case, Figures
+from benchmarks.sweep import Case, Figures
 from concord.functional.statistics import mean_interval, paired_difference
 from concord.run_folder import atomic_write
 
@@ -26,7 +26,7 @@ def replace_block(readme: Path, name: str, block: str) -> None:
 
 def seeds_run(results: Results, cases: Sequence[Case]) -> str:
     """Over which seeds the figures of `cases` are, in a sentence."""
-    of_seed = {seed: [case.key in results for case in cases if case.seed == seed] for seed in SEEDS}
+    of_seed = {seed: [case.key in results for case in cases if case.seed == seed] for seed in sorted({c.seed for c in cases})}
     complete = [seed for seed, done in of_seed.items() if all(done)]
     begun = [seed for seed, done in of_seed.items() if any(done) and not all(done)]
     sentence = f"Seeds run: {', '.join(map(str, complete)) or 'none'}"

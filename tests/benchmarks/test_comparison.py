@@ -22,11 +22,14 @@ from benchmarks.digits.cases import (
     method_cases,
 )
 from benchmarks.digits.tables import aims, readme_block, seed_values, whole_page
+from benchmarks.graphs import cases as graphs
+from benchmarks.graphs import tables as graph_tables
 from benchmarks.markdown import cell, difference, replace_block, table
 from benchmarks.sweep import SEEDS, Figures, read_results
 from client_app.data.activity import ACTIVITY
 from client_app.data.digits import DIGITS
 from concord.config import parse_config
+from concord.graphs import GRAPHS
 from concord.kinds import SLICES, alone, without
 from strategies.registry import check_method
 
@@ -66,7 +69,7 @@ def test_a_case_is_run_once_with_settings_that_make_sense(suite: str) -> None:
     assert len(cases) == len({case.key for case in cases})
     for case in cases:
         assert case.suite == suite
-        check_method(parse_config({"method": case.row.method, **case.common, **case.row.settings}))
+        check_method(parse_config({"method": case.row.method, "suite": suite, **case.common, **case.row.settings}))
 
 
 def test_the_number_of_nodes_is_that_of_the_suite() -> None:
@@ -165,6 +168,34 @@ def test_tables_and_aims_of_agents() -> None:
     assert "above `harmony, two stages` by more than the interval | -0.010 ± 0.000 | not reached |" in block
     assert "| parse | – | – | – |" in agent_tables.whole_page({})
     assert "reached" not in agent_tables.aims_table({})
+
+
+def graph_figures(row: str, scenario: str, seed: int) -> Figures:
+    base = {"stage": 0.75, "centralised, GCN": 0.81}.get(row, 0.7 - 0.1 * ("drift" in scenario)) + 0.001 * (seed % 5 - 2)
+    return {
+        "accuracy": {"test": {"fused": {"accuracy": base}}},
+        "bytes": {"up-per-node-round": 2000.0 if row == "stage" else 320_000.0, "down-per-node-round": 1000.0},
+        "cpu-seconds": 5.0,
+    }
+
+
+def test_tables_and_aims_of_graphs() -> None:
+    for suite in GRAPHS:
+        comparison = COMPARISONS[suite]
+        cases = [*comparison.methods(), *comparison.ablations()]
+        results = {case.key: graph_figures(case.row.name, case.scenario, case.seed) for case in cases}
+        assert {value for _, _, value in graph_tables.aims({}, suite)} == {None}
+        page = comparison.page(results)
+        assert "| stage | 0.750 ± 0.00" in page
+        reached = {name: value for name, _, value in graph_tables.aims(results, suite)}
+        graph = graphs.graphs_of(suite)[0]
+        assert reached[f"{graph}, drift rotation: above `fedavg, GCN` by more than the interval"] is True
+        assert reached[f"{graph}: 150 times fewer bytes up a round than `fedavg, GCN`"] is True
+        if suite == "heterophily":
+            assert reached[f"{graph}, drift none: not below `local, MLP`"] is True
+        else:
+            assert reached[f"{graph}, drift none: within 2 points of `centralised, GCN`"] is False
+        assert reached.get("cora: centralised GCN at 0.815, plus or minus one point", True) is True
 
 
 def test_trials_are_means_without_intervals() -> None:

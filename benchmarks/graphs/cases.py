@@ -1,0 +1,95 @@
+"""What is compared on the suites of graphs: STAGE and its peers, for each graph and drift.
+
+All rows take as many steps. Rows of `centralised` are without drift: there is one semantics where all data are in one place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from benchmarks.sweep import Case, Row
+from client_app.data.registry import find_suite
+from client_app.data.suite import GraphSuite
+from concord.config import Scalar
+from concord.graphs import DRIFTS, Drift
+
+SEEDS = {"citation": tuple(range(5)), "heterophily": tuple(range(10)), "world": tuple(range(5))}  # heterophily: its ten splits
+COMMON: dict[str, Scalar] = {"lr": 0.01, "clip-norm": 1e6}
+
+
+def _network(name: str, method: str, architecture: str) -> Row:
+    return Row(name, method, {"graph.architecture": architecture})
+
+
+CENTRALISED = Row("centralised, GCN", "centralised")
+STAGE = Row("stage", "stage")
+FEDAVG = Row("fedavg, GCN", "fedavg")
+SAME_NETWORK = _network("fedavg, homophily control", "fedavg", "stage")
+LOCAL_MLP = _network("local, MLP", "local", "mlp")
+POOLED_ROWS = (
+    CENTRALISED,
+    _network("centralised, MLP", "centralised", "mlp"),
+    _network("centralised, STAGE's network", "centralised", "stage"),
+)
+ROWS = (
+    STAGE,
+    FEDAVG,
+    _network("fedavg, GraphSAGE", "fedavg", "sage"),
+    _network("fedavg, MLP", "fedavg", "mlp"),
+    SAME_NETWORK,
+    Row("fedproto, GCN", "fedproto"),
+    Row("local, GCN", "local"),
+    LOCAL_MLP,
+    _network("local, STAGE's network", "local", "stage"),
+)
+ABLATIONS = (
+    Row("no calibration", "stage", {"stage.calibration-weight": 0.0}),
+    Row("no entropy", "stage", {"stage.entropy-weight": 0.0}),
+    Row("no agreement", "stage", {"stage.agreement-weight": 0.0}),
+    Row("prior: usage", "stage", {"stage.prior": "usage"}),
+    Row("no homophily control", "stage", {"stage.homophily-control": False}),
+    Row("16 anchors of width 32", "stage", {"stage.anchors": 16}),
+    Row("64 anchors of width 64", "stage", {"stage.anchors": 64, "stage.width": 64}),
+)
+ABLATED: tuple[Drift, ...] = ("none", "rotation")
+
+
+def graphs_of(suite: str) -> tuple[str, ...]:
+    """Names of the graphs of a suite."""
+    found = find_suite(suite)
+    if not isinstance(found, GraphSuite):
+        raise TypeError(f"suite {suite} is not of graphs")
+    return tuple(graph.name for graph in found.graphs)
+
+
+def scenario(graph: str, drift: Drift = "none") -> str:
+    """The scenario of a graph under a drift."""
+    return f"graph={graph}" + ("" if drift == "none" else f"+drift={drift}")
+
+
+def method_cases(suite: str) -> Callable[[], Iterator[Case]]:
+    """Every run of the comparison on a suite, seed by seed."""
+
+    def cases() -> Iterator[Case]:
+        for seed in SEEDS[suite]:
+            for graph in graphs_of(suite):
+                for row in POOLED_ROWS:
+                    yield Case(suite, row, scenario(graph), seed, COMMON)
+                for drift in DRIFTS:
+                    for row in ROWS:
+                        yield Case(suite, row, scenario(graph, drift), seed, COMMON)
+
+    return cases
+
+
+def ablation_cases(suite: str) -> Callable[[], Iterator[Case]]:
+    """Every run of the ablations of STAGE, without drift and turned."""
+
+    def cases() -> Iterator[Case]:
+        for seed in SEEDS[suite]:
+            for graph in graphs_of(suite):
+                for drift in ABLATED:
+                    for row in ABLATIONS:
+                        yield Case(suite, row, scenario(graph, drift), seed, COMMON)
+
+    return cases
