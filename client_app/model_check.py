@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from client_app.agents.methods import AGENT_METHODS, build_model
-from client_app.graphs.networks import build_network
+from client_app.graphs.registry import build_network
 from client_app.model import MultimodalModel
 from concord.anchors import AnchorSet
 from concord.config import RunConfig

@@ -15,7 +15,7 @@ from flwr.serverapp import Grid
 from torch import Tensor
 
 from client_app.encoders import encoder_of
-from client_app.graphs.networks import build_network
+from client_app.graphs.registry import build_network
 from client_app.model import MultimodalModel
 from client_app.model_check import feature_widths, model_width
 from concord.anchors import AnchorSet, load_anchors

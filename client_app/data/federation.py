@@ -17,10 +17,10 @@ from torch import Tensor
 from client_app.data.cache import load_corpus
 from client_app.data.corpus import Corpus
 from client_app.data.graph import NodeGraph
-from client_app.data.graphs import POOLED, deal_graph
 from client_app.data.node_data import NodeData
 from client_app.data.packs import PackFile
 from client_app.data.paired import deal_pairs
+from client_app.data.parties import POOLED, deal_graph
 from client_app.data.registry import SUITES, find_suite
 from client_app.data.split import Split, shard, split
 from client_app.data.suite import GraphSuite, Modality, PairedSuite, Suite

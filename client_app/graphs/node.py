@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from client_app.data.graph import TEST, TRAIN, VALIDATION, NodeGraph
+from client_app.graphs.features import as_features
 from client_app.graphs.network import GraphNetwork, without_modality
-from client_app.graphs.networks import build_network
+from client_app.graphs.registry import build_network
 from client_app.graphs.training import Shared, moments, train_network
 from client_app.measure import evaluation_message
 from client_app.node import check_anchors
@@ -48,11 +49,11 @@ class GraphNode:
 
     @cached_property
     def graph(self) -> NodeGraph:
-        """Its part of the graph, on its device."""
+        """Its part of the graph, on its device; features that are mostly zeros as sparse ones."""
         graph, place = self.data, self.device
         return NodeGraph(
             graph.name,
-            {m: x.to(place) for m, x in graph.x.items()},
+            {m: as_features(x).to(place) for m, x in graph.x.items()},
             {m: has.to(place) for m, has in graph.present.items()},
             graph.y.to(place),
             graph.edges.to(place),

@@ -11,13 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from client_app.data.graph import NodeGraph
-from client_app.graphs.convolution import made
+from client_app.graphs.features import drop, project
+from client_app.graphs.layered import made
 from client_app.graphs.network import GraphNetwork, Seen
 from concord.config import RunConfig
 from concord.functional.propagation import edge_cosines, local_statistics, neighbour_mean, neighbour_shares
@@ -61,7 +63,8 @@ class StageNetwork(GraphNetwork):
         return self._width
 
     def forward(self, graph: NodeGraph) -> Seen:
-        u_MND = torch.stack([self.inputs[m](F.dropout(graph.x[m], self.dropout, self.training)) for m in graph.modalities])
+        kept = {m: drop(graph.x[m], self.dropout, training=self.training) for m in graph.modalities}
+        u_MND = torch.stack([project(x_NF, cast(nn.Linear, self.inputs[m])) for m, x_NF in kept.items()])
         q_MNK = torch.stack([shares(u_ND, self.anchor_KD, self.settings.anchor_temperature) for u_ND in u_MND])
         q_NK = mean_shares(q_MNK, torch.stack([graph.present[m] for m in graph.modalities]))
         z_ND = q_NK @ self.anchor_KD
@@ -87,7 +90,7 @@ class StageNetwork(GraphNetwork):
         return LEAST_TEMPERATURE + F.softplus(self.heat(seen_N4))[:, 0], self.gate(seen_N4).sigmoid()[:, 0]
 
 
-def _translation(inputs: int, outputs: int) -> nn.Module:
+def _translation(inputs: int, outputs: int) -> nn.Linear:
     return nn.Linear(inputs, outputs, bias=False)  # cosines see directions alone: a bias would hide small features
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import builtins
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +12,9 @@ from tiny_run import DEFAULTS, Settings, tiny_config
 from torch import Tensor
 
 from client_app.data.graph import TEST, TRAIN, VALIDATION, NodeGraph, both_directions
+from client_app.graphs.features import as_features, drop
 from client_app.graphs.network import GraphNetwork, without_modality
-from client_app.graphs.networks import build_network
+from client_app.graphs.registry import build_network
 from client_app.graphs.training import Shared, moments, objective, train_network
 from concord.config import RunConfig
 from concord.errors import ConcordError
@@ -67,7 +68,8 @@ def test_gcn_is_as_published(tmp_path: Path) -> None:
     a_NN = normalised_adjacency(graph)
     first = {m: dict(module.named_parameters()) for m, module in network.inputs.items()}
     head = dict(network.head.named_parameters())
-    hidden_NH = sum((a_NN @ graph.x[m] @ first[m]["lin.weight"].T + first[m]["bias"] for m in WIDTHS), torch.zeros(())).relu()
+    parts = (a_NN @ graph.x[m] @ first[m]["linear.weight"].T + first[m]["propagate.bias"] for m in WIDTHS)
+    hidden_NH = sum(parts, torch.zeros(())).relu()
     logits_NC = a_NN @ hidden_NH @ head["lin.weight"].T + head["bias"]
     torch.testing.assert_close(network(graph).logits_NC, logits_NC)
 
@@ -79,10 +81,9 @@ def test_sage_is_as_published(tmp_path: Path) -> None:
     mean_NN = a_NN / a_NN.sum(1, keepdim=True).clamp(min=1)
     logits_NC = torch.zeros(NODES, CLASSES)
     for m, module in network.inputs.items():
-        own = dict(module.named_parameters())
-        logits_NC = (
-            logits_NC + mean_NN @ graph.x[m] @ own["lin_l.weight"].T + own["lin_l.bias"] + graph.x[m] @ own["lin_r.weight"].T
-        )
+        named = dict(module.named_parameters())
+        logits_NC = logits_NC + mean_NN @ graph.x[m] @ named["theirs.weight"].T
+        logits_NC = logits_NC + graph.x[m] @ named["own.weight"].T + named["own.bias"]
     torch.testing.assert_close(network(graph).logits_NC, logits_NC)
 
 
@@ -106,6 +107,33 @@ def test_every_network_has_groups_and_learns(architecture: str, layers: int, tmp
     after = objective(network(graph), graph, config, Shared())["task"].item()
     assert after < 0.5 * before
     assert losses["total"] == pytest.approx(sum(value for name, value in losses.items() if name != "total"))
+
+
+@pytest.mark.parametrize("architecture", ["gcn", "sage", "mlp", "stage"])
+def test_sparse_features_give_what_dense_ones_do(architecture: str, tmp_path: Path) -> None:
+    graph, config = made_up(), config_of(tmp_path, architecture, {"graph.dropout": 0.0, "local-steps": 5, "lr": 0.05})
+    few = {m: x * (torch.rand(x.shape, generator=torch.Generator().manual_seed(1)) < 0.09) for m, x in graph.x.items()}
+    dense, sparse = replace(graph, x=few), replace(graph, x={m: as_features(x) for m, x in few.items()})
+    assert all(x.is_sparse for x in sparse.x.values())
+    assert not any(as_features(x).is_sparse for x in graph.x.values())
+    networks = [build_network(config, WIDTHS, CLASSES) for _ in range(2)]
+    for network, seen in zip(networks, (dense, sparse), strict=True):
+        train_network(network, seen, config, Shared(), 1)
+    torch.testing.assert_close(networks[0](dense).logits_NC, networks[1](sparse).logits_NC, rtol=1e-3, atol=1e-4)
+    blind = (without_modality(graph, "flag") for graph in (dense, sparse))
+    torch.testing.assert_close(
+        *(network(graph).logits_NC for network, graph in zip(networks, blind, strict=True)), rtol=1e-3, atol=1e-4
+    )
+
+
+def test_dropout_of_sparse_features_is_of_those_that_are_not_zero() -> None:
+    x_NF = as_features(torch.eye(100))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        kept_NF = drop(x_NF, 0.5, training=True).to_dense()
+    assert set(kept_NF.diagonal().tolist()) == {0.0, 2.0}
+    assert 30 < int((kept_NF > 0).sum()) < 70
+    assert torch.equal(drop(x_NF, 0.5, training=False).to_dense(), torch.eye(100))
 
 
 @pytest.mark.parametrize("architecture", ["gcn", "sage", "mlp", "stage"])
@@ -171,14 +199,7 @@ def test_a_party_without_labels_learns_from_what_needs_none(tmp_path: Path) -> N
 
 
 def test_without_pytorch_geometric_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = builtins.__import__
-
-    def without(name: str, *args: object, **named: object) -> object:
-        if name.startswith("torch_geometric"):
-            raise ImportError(name)
-        return real(name, *args, **named)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setitem(sys.modules, "torch_geometric.nn", None)
     with pytest.raises(ConcordError, match=r"C103 .*needs PyTorch Geometric(?s:.)*graphs"):
         network_of(tmp_path, "gcn")
     network_of(tmp_path, "stage")

@@ -7,14 +7,17 @@ Legend: see `client_app.graphs.network`.
 
 from __future__ import annotations
 
+import importlib
 import warnings
 from collections.abc import Callable, Mapping
+from types import ModuleType
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from client_app.data.graph import NodeGraph
+from client_app.graphs.features import drop, project
 from client_app.graphs.network import GraphNetwork, Seen
 from concord.config import RunConfig
 from concord.errors import ConcordError
@@ -31,27 +34,65 @@ class Dense(nn.Module):
         self.linear = nn.Linear(inputs, outputs)
 
     def forward(self, x_NF: Tensor, edge_2E: Tensor) -> Tensor:
-        y_NF: Tensor = self.linear(x_NF)
-        return y_NF
+        return project(x_NF, self.linear)
+
+
+class GcnEntrance(nn.Module):
+    """GCN's layer with the product before the propagation, which gives the same: so features may be sparse."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(inputs, outputs, bias=False)
+        nn.init.xavier_uniform_(self.linear.weight)  # as GCNConv does
+        self.propagate = _geometric("gcn").GCNConv(outputs, outputs)
+        self.propagate.lin = nn.Identity()  # the bias stays
+
+    def forward(self, x_NF: Tensor, edge_2E: Tensor) -> Tensor:
+        y_NH: Tensor = self.propagate(project(x_NF, self.linear), edge_2E)
+        return y_NH
+
+
+class SageEntrance(nn.Module):
+    """GraphSAGE's layer with the products before the mean over the neighbours, likewise."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.own, self.theirs = nn.Linear(inputs, outputs), nn.Linear(inputs, outputs, bias=False)
+        self.mean = _geometric("sage").SimpleConv("mean")
+
+    def forward(self, x_NF: Tensor, edge_2E: Tensor) -> Tensor:
+        y_NH: Tensor = project(x_NF, self.own) + self.mean(project(x_NF, self.theirs), edge_2E)
+        return y_NH
+
+
+def entrance_of(architecture: str) -> Layer:
+    """The first layer of an architecture, which takes features dense or sparse."""
+    kinds: dict[str, Layer] = {"gcn": GcnEntrance, "sage": SageEntrance, "mlp": Dense}
+    return kinds[architecture]
 
 
 def layer_of(architecture: str) -> Layer:
-    """The kind of layer of an architecture.
-
-    Raises:
-        ConcordError: C103, when it needs PyTorch Geometric and that is not installed.
-    """
+    """Its other layers; ConcordError C103 where PyTorch Geometric is missing."""
     if architecture == "mlp":
         return Dense
+    geometric = _geometric(architecture)
+    kinds: dict[str, Layer] = {"gcn": geometric.GCNConv, "sage": geometric.SAGEConv}
+    return kinds[architecture]
+
+
+def _geometric(architecture: str) -> ModuleType:
+    """The layers of PyTorch Geometric.
+
+    Raises:
+        ConcordError: C103, when it is not installed.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it uses what torch deprecates, and asks for packages that are not needed
-            from torch_geometric.nn import GCNConv, SAGEConv
+            return importlib.import_module("torch_geometric.nn")
     except ImportError as error:
         what = f"graph.architecture = {architecture} needs PyTorch Geometric, which is not installed"
         raise ConcordError("C103", what, 'install it: pip install -e ".[graphs]", or choose mlp or stage') from error
-    layers: dict[str, Layer] = {"gcn": GCNConv, "sage": SAGEConv}
-    return layers[architecture]
 
 
 class LayeredNetwork(GraphNetwork):
@@ -67,10 +108,10 @@ class LayeredNetwork(GraphNetwork):
 
     def __init__(self, config: RunConfig, widths: Mapping[str, int], classes: int) -> None:
         super().__init__()
-        layer, settings = layer_of(config.architecture), config.graph
+        entrance, layer, settings = entrance_of(config.architecture), layer_of(config.architecture), config.graph
         self.dropout, self._width = settings.dropout, settings.hidden
         first = classes if settings.layers == 1 else settings.hidden
-        self.inputs = nn.ModuleDict({m: made(config, layer, width, first, "input", m) for m, width in widths.items()})
+        self.inputs = nn.ModuleDict({m: made(config, entrance, width, first, "input", m) for m, width in widths.items()})
         self.layers = nn.ModuleList(
             made(config, layer, settings.hidden, settings.hidden, "layer", str(i)) for i in range(settings.layers - 2)
         )
@@ -82,8 +123,8 @@ class LayeredNetwork(GraphNetwork):
 
     def forward(self, graph: NodeGraph) -> Seen:
         edges = graph.edges
-        first = [self.inputs[m](F.dropout(graph.x[m], self.dropout, self.training), edges) for m in graph.modalities]
-        hidden_NH = torch.stack(first).sum(0)
+        kept = {m: drop(graph.x[m], self.dropout, training=self.training) for m in graph.modalities}
+        hidden_NH = torch.stack([self.inputs[m](x_NF, edges) for m, x_NF in kept.items()]).sum(0)
         if isinstance(self.head, nn.Identity):
             return Seen(hidden_NH, hidden_NH)
         hidden_NH = hidden_NH.relu()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from client_app.graphs.convolution import LayeredNetwork
+from client_app.graphs.layered import LayeredNetwork
 from client_app.graphs.network import GraphNetwork
 from client_app.graphs.stage import StageNetwork
 from concord.config import RunConfig

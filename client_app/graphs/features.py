@@ -1,0 +1,34 @@
+"""Features of nodes on their way into a network; bags of words, which are mostly zeros, as sparse matrices.
+
+Legend: N nodes, F features, H outputs.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+SPARSE_BELOW = 0.1  # share of features that are not zero
+
+
+def as_features(x_NF: Tensor) -> Tensor:
+    """The same features, sparse where few are not zero; dropout and product then cost as much as these few."""
+    return x_NF.to_sparse() if float((x_NF != 0).double().mean()) < SPARSE_BELOW else x_NF
+
+
+def drop(x_NF: Tensor, dropout: float, *, training: bool) -> Tensor:
+    """Features of which some are dropped in training, and the others raised to make up for it."""
+    if not x_NF.is_sparse:
+        return F.dropout(x_NF, dropout, training)
+    kept = F.dropout(x_NF.values(), dropout, training)
+    return torch.sparse_coo_tensor(x_NF.indices(), kept, x_NF.shape, is_coalesced=True, check_invariants=False)
+
+
+def project(x_NF: Tensor, linear: nn.Linear) -> Tensor:
+    """A linear layer [N, H] of features, dense or sparse."""
+    if not x_NF.is_sparse:
+        dense_NH: Tensor = linear(x_NF)
+        return dense_NH
+    sparse_NH: Tensor = torch.sparse.mm(x_NF, linear.weight.T)
+    return sparse_NH if linear.bias is None else sparse_NH + linear.bias
