@@ -16,7 +16,7 @@ def deal(home: Path) -> dict[str, Scalar]:
     """Writes the nodes' data and the anchors below `home`; what the config of a run on them says."""
     quiet = Console(quiet=True)
     deal_data(home, "demo", "labelled", None, 0, NODES, quiet)
-    write_anchors(home / "anchors", "demo", None, 0, quiet)
+    write_anchors(home / "anchors", "demo", "labelled", None, 0, quiet)
     return {"anchors": str(home / "anchors"), "min-nodes": len(NODES), "device": "cpu"}
 
 

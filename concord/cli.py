@@ -160,13 +160,14 @@ def data_deal(
 def data_anchors(
     out: Annotated[Path, typer.Argument(help="the folder of the anchor set")],
     suite: Annotated[str, typer.Option(help="a name of `concord data list`")] = "demo",
+    scenario: Annotated[str, typer.Option(help="that of the run; only on graphs do anchors depend on it")] = "labelled",
     data: Data = None,
     seed: Annotated[int, typer.Option(min=0, help="seed of the splits; that of the run")] = 0,
 ) -> None:
     """Writes the public anchors of a suite, which a server needs that has no data: `--set anchors=OUT`."""
     from concord.commands import inspect
 
-    inspect.write_anchors(out, suite, data, seed, Console())
+    inspect.write_anchors(out, suite, scenario, data, seed, Console())
 
 
 @keys_app.command("ca")

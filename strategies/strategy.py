@@ -75,7 +75,7 @@ class ConcordStrategy(Strategy):
     def figures(self, census: pb.Census) -> frozenset[str]:
         """Names under which a node may report how well it predicts."""
         held = [holding.modality for holding in census.holdings]
-        return frozenset({FUSED, *held, *(without(FUSED, modality) for modality in held)})
+        return frozenset({FUSED, *((without(FUSED, m) for m in held) if self.config.of_graphs else held)})
 
     @property
     def semantic(self) -> tuple[int, int] | None:

@@ -46,7 +46,7 @@ def train_network(network: GraphNetwork, graph: NodeGraph, config: RunConfig, sh
     with seeded(config.seed, "training", graph.name, round_):  # dropout
         for _ in range(config.local_steps):
             terms = objective(network(graph), graph, config, shared)
-            total = torch.stack([torch.zeros(()), *terms.values()]).sum()
+            total = torch.stack([torch.zeros((), device=graph.y.device), *terms.values()]).sum()
             if total.requires_grad:
                 optimiser.zero_grad()
                 total.backward()

@@ -63,12 +63,12 @@ def deal_data(out: Path, suite: str, scenario: str, data: Path | None, seed: int
         console.print(f"{folder}: {samples} {'written' if written else 'already there'}", soft_wrap=True, highlight=False)
 
 
-def write_anchors(out: Path, suite: str, data: Path | None, seed: int, console: Console) -> None:
+def write_anchors(out: Path, suite: str, scenario: str, data: Path | None, seed: int, console: Console) -> None:
     """Writes the public anchors of a suite to `out`; ConcordError C301 when that holds another set."""
     from client_app.data.federation import build_federation
     from concord.anchors import MANIFEST, load_anchors, save_anchors
 
-    anchors = build_federation(suite, data, seed, "labelled").anchors
+    anchors = build_federation(suite, data, seed, scenario).anchors
     if (out / MANIFEST).exists() and load_anchors(out).digest != anchors.digest:
         raise ConcordError("C301", f"{out} holds another anchor set", "choose an empty folder, or delete this one")
     save_anchors(anchors, out)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from made_up_graph import NODES, write_texas
+from rich.console import Console
 
 from client_app.data.communities import deal_communities
 from client_app.data.drift import LARGEST, SMALLEST, encode, rotate
@@ -15,6 +16,8 @@ from client_app.data.federation import Federation, build_federation
 from client_app.data.graph import TEST, TRAIN, VALIDATION, NodeGraph, both_directions
 from client_app.data.graph_file import graph_from_bytes, graph_to_bytes
 from client_app.data.node_folder import Origin, load_node, save_node
+from concord.anchors import load_anchors
+from concord.commands.inspect import write_anchors
 from concord.config import parse_config
 from concord.errors import ConcordError
 
@@ -173,6 +176,13 @@ def test_a_party_is_dealt_to_a_folder_and_read_back(data: Path, tmp_path: Path) 
     (tmp_path / "n" / "graph.safetensors").write_bytes(b"nothing")
     with pytest.raises(ConcordError, match=r"C205 .*graph\.safetensors"):
         load_node(tmp_path / "n", config, pooled=False)
+
+
+def test_a_server_without_data_gets_the_anchors_of_the_graph(data: Path, tmp_path: Path) -> None:
+    words = "graph=texas+drift=encoder"
+    write_anchors(tmp_path, "heterophily", words, data, 0, Console(quiet=True))
+    anchors = load_anchors(tmp_path)
+    assert anchors.digest == texas(data, "drift=encoder").anchors.digest != texas(data).anchors.digest
 
 
 @pytest.mark.parametrize(

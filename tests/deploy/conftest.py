@@ -30,7 +30,7 @@ def dealt(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dealt")
     quiet = Console(quiet=True)
     deal_data(folder, "demo", "labelled", None, 0, NODES, quiet)
-    write_anchors(folder / "anchors", "demo", None, 0, quiet)
+    write_anchors(folder / "anchors", "demo", "labelled", None, 0, quiet)
     return folder
 
 
