@@ -10,7 +10,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +20,7 @@ from torch import Tensor
 from client_app.data.node_data import NodeData
 from client_app.holdings import holdings_of
 from client_app.measure import anchor_means, embeddings_message, evaluate, evaluate_fused, local_prototypes, predictive_variance
+from client_app.messages import Arrays, begin_report, census_of, groups_in
 from client_app.methods import Agreed, method_of
 from client_app.model import MultimodalModel
 from client_app.schedules import train
@@ -33,9 +33,8 @@ from concord.errors import ConcordError
 from concord.functional.gram import gram
 from concord.samples import Samples
 from concord.seeding import seeded
-from concord.wire.groups import Group, manifest_of, modality_of, pack, shapes_from_manifest, shapes_of, unpack
+from concord.wire.groups import Group, manifest_of, modality_of, pack, shapes_of
 from concord.wire.messages import (
-    SCHEMA_VERSION,
     gram_from_wire,
     gram_to_wire,
     matrix_from_wire,
@@ -46,7 +45,6 @@ from concord.wire.messages import (
 from concord.wire.records import BASE
 from concord.wire.v1 import federation_pb2 as pb
 
-Arrays = Mapping[str, NDArray[np.float32]]
 # Memory of sparse updates, by group: what the last one said, in which round, and what all of them have left out so far.
 SAID, SAID_IN, LEFT_OUT = "said", "said-in", "left-out"
 MEMORY = "memory/"  # prefix of what a method remembers, beside the private tensors of the model
@@ -70,14 +68,9 @@ class Node:
     def census(self) -> pb.Census:
         """What this node has, for the server's plan."""
         known = {m: samples for m, samples in self.data.train.items() if self.own_anchors[m]}  # C302 where one has none
-        return pb.Census(
-            schema_version=SCHEMA_VERSION,
-            app_version=version("concord"),
-            node=self.data.name,
-            anchor_digest=self.anchors.digest,
-            base_digest=self.store.base_digest(),
-            holdings=holdings_of(known),
-        )
+        census = census_of(self.data.name, self.anchors, holdings_of(known))
+        census.base_digest = self.store.base_digest()
+        return census
 
     def perform(self, instruction: pb.Instruction, arrays: Arrays) -> tuple[pb.Report, dict[str, NDArray[np.float32]]]:
         """Does one round: evaluates the model that came in, then (in a training phase) trains it.
@@ -89,11 +82,8 @@ class Node:
             ConcordError: C303 when the server's anchors are not this node's, C501 for a malformed instruction.
         """
         started = time.monotonic()
-        check_anchors(instruction, self.anchors, self.data.name)
-        report = pb.Report(
-            schema_version=SCHEMA_VERSION, round=instruction.round, node=self.data.name, anchor_digest=self.anchors.digest
-        )
-        groups = {m.group: unpack(arrays[m.group], shapes_from_manifest(m)) for m in instruction.groups if m.group in arrays}
+        report = begin_report(instruction, self.data.name, self.anchors)
+        groups = groups_in(instruction, arrays)
         base = self._base(instruction.base_digest, groups.pop(BASE, None))
         if instruction.base_digest and base is None:
             report.needs_base = True
@@ -250,16 +240,6 @@ class Node:
         for modality, anchors in self.own_anchors.items():
             means_CD, mask_C = anchor_means(model, modality, anchors, len(self.anchors.concepts), self.device)
             report.grams.append(pb.ModalityGram(modality=modality, gram=gram_to_wire(gram(means_CD).cpu(), mask_C.cpu())))
-
-
-def check_anchors(instruction: pb.Instruction, anchors: AnchorSet, name: str) -> None:
-    """ConcordError C303 when the server's anchors are not those of the node of that name."""
-    if instruction.anchor_digest != anchors.digest:
-        raise ConcordError(
-            "C303",
-            f"node {name}: own anchors {anchors.digest[:12]}, the server's {instruction.anchor_digest[:12]}",
-            "copy the server's anchor folder to this node and set `anchors` to it",
-        )
 
 
 def choose_device(name: str) -> torch.device:

@@ -44,9 +44,9 @@ class PrototypeTable(Consensus):
         if not told:
             return
         means, masses = zip(*told, strict=True)
-        self._prototype_KD, _ = merge_prototypes(means, masses, self._prototype_KD, self._mass_K > 0, self.inertia)
+        self._prototype_KD, known_K = merge_prototypes(means, masses, self._prototype_KD, self._mass_K > 0, self.inertia)
         fresh_K = torch.stack(masses).sum(0)
-        self._mass_K = torch.where(fresh_K > 0, fresh_K, self._mass_K)
+        self._mass_K = torch.where(known_K & (fresh_K > 0), fresh_K, self._mass_K)
 
     def write(self, instruction: pb.Instruction, node: str) -> None:
         if bool((self._mass_K > 0).any()):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 from flwr.app import Message
-from tiny_run import TRAIN, at
+from tiny_run import TRAIN, Settings, at, lines, run_tiny
 
 from concord.run_folder import RunFolder
+from server_app.in_process import Intercept, pass_on
 
 
 class PowerCutError(Exception):
@@ -21,6 +24,16 @@ def cut(node_id: int, message: Message, reply: Message) -> Message:
     if at(TRAIN, 3, message) and node_id == 2:
         raise PowerCutError
     return reply
+
+
+def run_whole_and_cut(folder: Path, settings: Settings, names: Sequence[str], then: Intercept = pass_on) -> None:
+    """Checks that a run that was cut in round 3 ends as one that was not; `then` has its hands on it once it goes on."""
+    run_tiny(folder / "whole", settings, names)
+    with pytest.raises(PowerCutError):
+        run_tiny(folder / "cut", settings, names, cut)
+    assert max(line["round"] for line in lines(folder / "cut", "round")) == 2
+    run_tiny(folder / "cut", {**settings, "resume": True}, names, then)
+    assert timeless(folder / "cut") == timeless(folder / "whole")
 
 
 def timeless(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:

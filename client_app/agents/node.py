@@ -10,7 +10,6 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 
 import numpy as np
 import torch
@@ -19,12 +18,12 @@ from numpy.typing import NDArray
 from client_app.agents.agent import Agent
 from client_app.data.node_data import NodeData
 from client_app.holdings import holdings_of
-from client_app.node import check_anchors
+from client_app.messages import Arrays, begin_report, census_of
 from client_app.store import NodeStore
 from concord.agreement import links_from_wire
 from concord.anchors import AnchorSet
 from concord.config import RunConfig
-from concord.wire.messages import SCHEMA_VERSION, encode, token_from_wire
+from concord.wire.messages import encode, token_from_wire
 from concord.wire.v1 import federation_pb2 as pb
 
 
@@ -40,33 +39,22 @@ class AgentNode:
 
     def census(self) -> pb.Census:
         """What this agent has and could exchange."""
-        agent = Agent(self.config, self.data, self.anchors, self.device)
-        return pb.Census(
-            schema_version=SCHEMA_VERSION,
-            app_version=version("concord"),
-            node=self.data.name,
-            anchor_digest=self.anchors.digest,
-            holdings=holdings_of(self.data.train),
-            slices=agent.offer,
-        )
+        census = census_of(self.data.name, self.anchors, holdings_of(self.data.train))
+        census.slices.extend(Agent(self.config, self.data, self.anchors, self.device).offer)
+        return census
 
-    def perform(
-        self, instruction: pb.Instruction, arrays: Mapping[str, NDArray[np.float32]]
-    ) -> tuple[pb.Report, dict[str, NDArray[np.float32]]]:
+    def perform(self, instruction: pb.Instruction, arrays: Arrays) -> tuple[pb.Report, dict[str, NDArray[np.float32]]]:
         """Ends the round before, evaluates, and (in a training phase) trains and says what it learnt. `arrays` is empty.
 
         Raises:
             ConcordError: C303 when the server's anchors are not this agent's, C501 for a malformed instruction.
         """
         started = time.monotonic()
-        check_anchors(instruction, self.anchors, self.data.name)
+        report = begin_report(instruction, self.data.name, self.anchors)
         kept = self.store.rounds(token_from_wire(instruction.run_token))
         agent = Agent(self.config, self.data, self.anchors, self.device, kept)
         if agent.load(before=instruction.round) and agent.trained:
             agent.mix({update.agent: update for update in instruction.received})
-        report = pb.Report(
-            schema_version=SCHEMA_VERSION, round=instruction.round, node=agent.name, anchor_digest=self.anchors.digest
-        )
         report.evaluations.extend(agent.evaluate())
         if instruction.phase == pb.PHASE_TRAIN:
             report.losses.update(agent.train(instruction.round, links_from_wire(instruction.links)))

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 
-from client_app.data.graph import GraphSource, NodeGraph
-from client_app.data.packs import ArrayFile
+from client_app.data.graph import GraphSource
 from client_app.data.readers.planetoid import WORDS, planetoid_file, read_planetoid
 from client_app.data.suite import GraphSuite
 
@@ -23,13 +21,9 @@ CORA_CLASSES = (
 CITESEER_CLASSES = ("agents", "artificial intelligence", "databases", "information retrieval", "machine learning", "HCI")
 
 
-def _source(name: str, concepts: tuple[str, ...], words: int, size: int, sha256: str) -> GraphSource:
-    file = planetoid_file(name, size, sha256, len(concepts), words)
-    return GraphSource(name, concepts, {WORDS: words}, PARTIES, (file,), partial(_read, file, words))
-
-
-def _read(file: ArrayFile, words: int, data: Path, seed: int) -> NodeGraph:
-    return read_planetoid(file, words, data)  # the split is public, whatever the seed
+def _source(name: str, concepts: tuple[str, ...], papers: int, words: int, size: int, sha256: str) -> GraphSource:
+    file = planetoid_file(name, size, sha256, papers, len(concepts), words)
+    return GraphSource(name, concepts, {WORDS: words}, PARTIES, (file,), partial(read_planetoid, file, words))
 
 
 CITATION = GraphSuite(
@@ -38,7 +32,9 @@ CITATION = GraphSuite(
     licence="MIT, as the repository of the copy states",
     origin="kimiyoung/planetoid: `concord data check` names the copy",
     graphs=(
-        _source("cora", CORA_CLASSES, 1433, 89_452, "4f376286f9b1885b12114b1564bb93a302ea7bb5de242f38c1b2c7d097cbb9bd"),
-        _source("citeseer", CITESEER_CLASSES, 3703, 176_252, "ba333b34aea5e13c098f932fe717a1f4d6be163bc6dfb93255e5daf60b2f4945"),
+        _source("cora", CORA_CLASSES, 2708, 1433, 89_452, "4f376286f9b1885b12114b1564bb93a302ea7bb5de242f38c1b2c7d097cbb9bd"),
+        _source(
+            "citeseer", CITESEER_CLASSES, 3327, 3703, 176_252, "ba333b34aea5e13c098f932fe717a1f4d6be163bc6dfb93255e5daf60b2f4945"
+        ),
     ),
 )

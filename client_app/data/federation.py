@@ -17,10 +17,9 @@ from torch import Tensor
 from client_app.data.cache import load_corpus
 from client_app.data.corpus import Corpus
 from client_app.data.graph import NodeGraph
-from client_app.data.node_data import NodeData
+from client_app.data.node_data import POOLED, NodeData
 from client_app.data.packs import PackFile
 from client_app.data.paired import deal_pairs
-from client_app.data.parties import POOLED, deal_graph
 from client_app.data.registry import SUITES, find_suite
 from client_app.data.split import Split, shard, split
 from client_app.data.suite import GraphSuite, Modality, PairedSuite, Suite
@@ -75,6 +74,8 @@ def build_federation(suite: str, data: Path | None, seed: int, scenario: str, po
     found = find_suite(suite)
     parsed = parse_scenario(scenario, found.modality_names, found.refused)
     if isinstance(found, GraphSuite):
+        from client_app.data.parties import deal_graph  # a third of a second to import, which nodes of samples need not wait for
+
         folder = _require_files(found.name, found.graph(parsed.graph).files, data)
         graphs, source, widths = deal_graph(found, parsed, folder, seed, pooled=pooled)
         return Federation(suite, source.concepts, tuple(source.widths), (), AnchorSet(source.concepts, widths), graphs)

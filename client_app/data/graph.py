@@ -89,6 +89,21 @@ class GraphSource:
     read: Callable[[Path, int], NodeGraph]
 
 
+def graph_of_words(
+    name: str, modality: str, x_NF: Tensor, y_N: Tensor, pair_P2: Tensor, parts: Mapping[str, Tensor]
+) -> NodeGraph:
+    """A graph of one modality that all nodes have: counts that are not negative, scaled to sum to one in each node."""
+    return NodeGraph(
+        name,
+        {modality: x_NF / x_NF.sum(1, keepdim=True).clamp(min=1)},
+        {modality: torch.ones(len(x_NF), dtype=torch.bool)},
+        y_N,
+        both_directions(pair_P2),
+        parts,
+        tuple(f"{name}/{node}" for node in range(len(x_NF))),
+    )
+
+
 def both_directions(pair_P2: Tensor) -> Tensor:
     """Directed edges [2, E] of undirected pairs; no loops, each once."""
     pair_P2 = pair_P2[pair_P2[:, 0] != pair_P2[:, 1]].long()

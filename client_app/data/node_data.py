@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from concord.samples import Samples
 
+POOLED = "centralised"  # name of the one node that holds what all nodes hold
+
 
 @dataclass(frozen=True)
 class NodeData:

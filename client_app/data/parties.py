@@ -13,12 +13,11 @@ from client_app.data.communities import deal_communities
 from client_app.data.drift import encode, rotate
 from client_app.data.graph import GraphSource, NodeGraph
 from client_app.data.missing import drop_modalities
+from client_app.data.node_data import POOLED
 from client_app.data.suite import GraphSuite
 from concord.samples import Samples
 from concord.scenario import Scenario
 from concord.seeding import derive_seed
-
-POOLED = "centralised"
 
 
 def deal_graph(
@@ -34,10 +33,11 @@ def deal_graph(
     dealt = deal_communities(whole.edges, len(whole), source.clients, derive_seed(seed, suite.name, "communities"))
     names = [f"{source.name}-{number + 1}" for number in range(source.clients)]
     held = drop_modalities(dict.fromkeys(names, tuple(source.widths)), scenario.missing, seed, suite.name)
+    widths = _widths(source, scenario)
     if pooled:
-        return (replace(_blinded(whole, dealt, [held[name] for name in names]), name=POOLED),), source, _widths(source, scenario)
+        return (replace(_blinded(whole, dealt, [held[name] for name in names]), name=POOLED),), source, widths
     parties = [_holding(whole.of_nodes(name, index), held[name]) for name, index in zip(names, dealt, strict=True)]
-    return tuple(_drifted(party, scenario.drift, seed) for party in parties), source, _widths(source, scenario)
+    return tuple(_drifted(party, scenario.drift, seed) for party in parties), source, widths
 
 
 def _holding(graph: NodeGraph, modalities: tuple[str, ...]) -> NodeGraph:

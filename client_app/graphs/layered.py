@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import ModuleType
 
 import torch
@@ -18,12 +18,9 @@ from torch.nn import functional as F
 
 from client_app.data.graph import NodeGraph
 from client_app.graphs.features import drop, project
-from client_app.graphs.network import GraphNetwork, Seen
+from client_app.graphs.network import GraphNetwork, Layer, Seen, made
 from concord.config import RunConfig
 from concord.errors import ConcordError
-from concord.seeding import seeded
-
-Layer = Callable[[int, int], nn.Module]
 
 
 class Dense(nn.Module):
@@ -131,9 +128,3 @@ class LayeredNetwork(GraphNetwork):
         for layer in self.layers:
             hidden_NH = layer(F.dropout(hidden_NH, self.dropout, self.training), edges).relu()
         return Seen(hidden_NH, self.head(F.dropout(hidden_NH, self.dropout, self.training), edges))
-
-
-def made(config: RunConfig, layer: Layer, inputs: int, outputs: int, *purpose: str) -> nn.Module:
-    """A layer whose initial weights depend on the run's seed and its purpose alone."""
-    with seeded(config.seed, "graph", *purpose):
-        return layer(inputs, outputs)

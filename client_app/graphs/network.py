@@ -6,13 +6,17 @@ Legend: N nodes, M modalities, F features, E directed edges, H hidden width, K a
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 
 from client_app.data.graph import NodeGraph
+from concord.config import RunConfig
+from concord.seeding import seeded
 
 Group = dict[str, nn.Parameter]
+Layer = Callable[[int, int], nn.Module]  # from the widths before and after it
 
 
 @dataclass(frozen=True)
@@ -68,4 +72,10 @@ def without_modality(graph: NodeGraph, modality: str) -> NodeGraph:
     """The graph as if no node had a modality."""
     x, present = dict(graph.x), dict(graph.present)
     x[modality], present[modality] = x[modality] * 0, present[modality] & False
-    return NodeGraph(graph.name, x, present, graph.y, graph.edges, graph.parts, graph.ids)
+    return replace(graph, x=x, present=present)
+
+
+def made(config: RunConfig, layer: Layer, inputs: int, outputs: int, *purpose: str) -> nn.Module:
+    """A layer whose initial weights depend on the run's seed and its purpose alone."""
+    with seeded(config.seed, "graph", *purpose):
+        return layer(inputs, outputs)

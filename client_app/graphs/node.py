@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from importlib.metadata import version
 
 import numpy as np
 import torch
@@ -22,19 +21,17 @@ from client_app.graphs.network import GraphNetwork, without_modality
 from client_app.graphs.registry import build_network
 from client_app.graphs.training import Shared, moments, train_network
 from client_app.measure import evaluation_message
-from client_app.node import check_anchors
+from client_app.messages import Arrays, begin_report, census_of, groups_in
 from client_app.store import NodeStore
 from concord.anchors import AnchorSet
 from concord.config import RunConfig
 from concord.functional.prototypes import class_prototypes
 from concord.kinds import without
 from concord.samples import FUSED
-from concord.wire.groups import manifest_of, modality_of, pack, shapes_from_manifest, shapes_of, unpack
-from concord.wire.messages import SCHEMA_VERSION, prototypes_from_wire, prototypes_to_wire, token_from_wire
+from concord.wire.groups import manifest_of, modality_of, pack, shapes_of
+from concord.wire.messages import prototypes_from_wire, prototypes_to_wire, token_from_wire
 from concord.wire.moments import moments_from_wire, moments_to_wire
 from concord.wire.v1 import federation_pb2 as pb
-
-Arrays = Mapping[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -51,14 +48,13 @@ class GraphNode:
     def graph(self) -> NodeGraph:
         """Its part of the graph, on its device; features that are mostly zeros as sparse ones."""
         graph, place = self.data, self.device
-        return NodeGraph(
-            graph.name,
-            {m: as_features(x).to(place) for m, x in graph.x.items()},
-            {m: has.to(place) for m, has in graph.present.items()},
-            graph.y.to(place),
-            graph.edges.to(place),
-            {part: index.to(place) for part, index in graph.parts.items()},
-            graph.ids,
+        return replace(
+            graph,
+            x={m: as_features(x).to(place) for m, x in graph.x.items()},
+            present={m: has.to(place) for m, has in graph.present.items()},
+            y=graph.y.to(place),
+            edges=graph.edges.to(place),
+            parts={part: index.to(place) for part, index in graph.parts.items()},
         )
 
     def census(self) -> pb.Census:
@@ -74,13 +70,7 @@ class GraphNode:
             )
             for modality, has in self.data.present.items()
         ]
-        return pb.Census(
-            schema_version=SCHEMA_VERSION,
-            app_version=version("concord"),
-            node=self.data.name,
-            anchor_digest=self.anchors.digest,
-            holdings=holdings,
-        )
+        return census_of(self.data.name, self.anchors, holdings)
 
     def perform(self, instruction: pb.Instruction, arrays: Arrays) -> tuple[pb.Report, dict[str, NDArray[np.float32]]]:
         """Evaluates with what came in, then (in a training phase) trains; the report, and the groups that travel back.
@@ -89,11 +79,8 @@ class GraphNode:
             ConcordError: C303 when the server's anchors are not this party's, C501 for a malformed instruction.
         """
         started = time.monotonic()
-        check_anchors(instruction, self.anchors, self.data.name)
-        report = pb.Report(
-            schema_version=SCHEMA_VERSION, round=instruction.round, node=self.data.name, anchor_digest=self.anchors.digest
-        )
-        received = {m.group: unpack(arrays[m.group], shapes_from_manifest(m)) for m in instruction.groups if m.group in arrays}
+        report = begin_report(instruction, self.data.name, self.anchors)
+        received = groups_in(instruction, arrays)
         kept = self.store.rounds(token_from_wire(instruction.run_token))
         network = build_network(self.config, {m: x.shape[1] for m, x in self.graph.x.items()}, len(self.anchors.concepts)).to(
             self.device

@@ -19,8 +19,7 @@ from torch.nn import functional as F
 
 from client_app.data.graph import NodeGraph
 from client_app.graphs.features import drop, project
-from client_app.graphs.layered import made
-from client_app.graphs.network import GraphNetwork, Seen
+from client_app.graphs.network import GraphNetwork, Seen, made
 from concord.config import RunConfig
 from concord.functional.propagation import edge_cosines, local_statistics, neighbour_mean, neighbour_shares
 from concord.functional.semantics import entropy, mean_shares, semantic_anchors, shares
@@ -43,20 +42,16 @@ class StageNetwork(GraphNetwork):
 
     def __init__(self, config: RunConfig, widths: Mapping[str, int], classes: int) -> None:
         super().__init__()
-        settings, self.dropout, hidden = config.stage, config.graph.dropout, config.graph.hidden
+        settings, self.dropout = config.stage, config.graph.dropout
         self.settings = settings
         anchors = semantic_anchors(settings.anchors, settings.width, generator_for(config.seed, "semantic-anchors"))
         self.register_buffer("anchor_KD", anchors, persistent=False)
         self.inputs = nn.ModuleDict(
             {m: made(config, _translation, width, settings.width, "translation", m) for m, width in widths.items()}
         )
-        depths = [*pairwise([settings.width] + [hidden] * config.graph.layers)]
-        self.own = nn.ModuleList(made(config, nn.Linear, *depth, "own", str(i)) for i, depth in enumerate(depths))
-        self.theirs = nn.ModuleList(made(config, nn.Linear, *depth, "theirs", str(i)) for i, depth in enumerate(depths))
-        self.heat, self.gate = _controller(config, "heat"), _controller(config, "gate")
-        self.layers = nn.ModuleDict({"own": self.own, "theirs": self.theirs, "heat": self.heat, "gate": self.gate})
-        self.head = made(config, nn.Linear, hidden, classes, "head")
-        self._width = hidden
+        self.layers = ControlledPropagation(config)
+        self.head = made(config, nn.Linear, config.graph.hidden, classes, "head")
+        self._width = config.graph.hidden
 
     @property
     def width(self) -> int:
@@ -69,23 +64,39 @@ class StageNetwork(GraphNetwork):
         q_NK = mean_shares(q_MNK, torch.stack([graph.present[m] for m in graph.modalities]))
         z_ND = q_NK @ self.anchor_KD
         apart_ND = F.rms_norm((q_NK - 1 / q_NK.shape[1]) @ self.anchor_KD, (self.settings.width,))
-        cosine_E = edge_cosines(apart_ND, graph.edges)
-        temperature_N, gate_N = self._control(cosine_E, q_NK, graph.edges)
-        share_E = neighbour_shares(cosine_E, temperature_N, graph.edges)
-        hidden_NH = apart_ND
-        for own, theirs in zip(self.own, self.theirs, strict=True):
-            hidden_NH = F.dropout(hidden_NH, self.dropout, self.training)
-            from_others_NH = neighbour_mean(theirs(hidden_NH), share_E, graph.edges)
-            hidden_NH = ((1 - gate_N)[:, None] * own(hidden_NH) + gate_N[:, None] * from_others_NH).relu()
+        hidden_NH, temperature_N, gate_N = self.layers(apart_ND, q_NK, graph.edges)
         logits_NC = self.head(F.dropout(hidden_NH, self.dropout, self.training))
         return Seen(hidden_NH, logits_NC, u_MND, q_NK, z_ND, temperature_N, gate_N)
 
+
+class ControlledPropagation(nn.Module):
+    """Layers in which a controller says how each node listens to its neighbours, the same in all of them."""
+
+    def __init__(self, config: RunConfig) -> None:
+        super().__init__()
+        self.controlled, self.dropout = config.stage.homophily_control, config.graph.dropout
+        depths = [*pairwise([config.stage.width] + [config.graph.hidden] * config.graph.layers)]
+        self.own = nn.ModuleList(made(config, nn.Linear, *depth, "own", str(i)) for i, depth in enumerate(depths))
+        self.theirs = nn.ModuleList(made(config, nn.Linear, *depth, "theirs", str(i)) for i, depth in enumerate(depths))
+        self.heat, self.gate = _controller(config, "heat"), _controller(config, "gate")
+
+    def forward(self, z_ND: Tensor, q_NK: Tensor, edge_2E: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What comes out [N, H], and the temperature and gate [N] of each node."""
+        cosine_E = edge_cosines(z_ND, edge_2E)
+        temperature_N, gate_N = self._control(cosine_E, q_NK, edge_2E)
+        share_E = neighbour_shares(cosine_E, temperature_N, edge_2E)
+        hidden_NH = z_ND
+        for own, theirs in zip(self.own, self.theirs, strict=True):
+            hidden_NH = F.dropout(hidden_NH, self.dropout, self.training)
+            from_others_NH = neighbour_mean(theirs(hidden_NH), share_E, edge_2E)
+            hidden_NH = ((1 - gate_N)[:, None] * own(hidden_NH) + gate_N[:, None] * from_others_NH).relu()
+        return hidden_NH, temperature_N, gate_N
+
     def _control(self, cosine_E: Tensor, q_NK: Tensor, edge_2E: Tensor) -> tuple[Tensor, Tensor]:
         """Temperature and gate [N] of each node."""
-        nodes = len(q_NK)
-        if not self.settings.homophily_control:
+        if not self.controlled:
             return torch.ones_like(q_NK[:, 0]), torch.full_like(q_NK[:, 0], 0.5)
-        mean_N, variance_N, degree_N = local_statistics(cosine_E, edge_2E, nodes)
+        mean_N, variance_N, degree_N = local_statistics(cosine_E, edge_2E, len(q_NK))
         seen_N4 = torch.stack([mean_N, variance_N, entropy(q_NK), (1 + degree_N).log()], dim=1)
         return LEAST_TEMPERATURE + F.softplus(self.heat(seen_N4))[:, 0], self.gate(seen_N4).sigmoid()[:, 0]
 

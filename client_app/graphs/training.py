@@ -6,7 +6,6 @@ Legend: see `client_app.graphs.network`.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -76,24 +75,19 @@ def semantic_terms(seen: Seen, config: RunConfig, shared: Shared) -> dict[str, T
     settings = config.stage
     if seen.q_NK is None or seen.z_ND is None:
         return {}
-    prior_K = torch.full_like(seen.q_NK[0], 1 / settings.anchors)
-    if settings.prior == "usage" and shared.table is not None:
-        prior_K = (prior_K + shared.table[1] / shared.table[1].sum()) / 2  # never 0, so that the divergence is finite
-    terms = {
-        "calibration": settings.calibration_weight * calibration_loss(seen.q_NK, prior_K),
-        "entropy": settings.entropy_weight * usage_loss(seen.q_NK),
-    }
-    if shared.table is not None:
+    terms: dict[str, Tensor] = {}
+    if settings.calibration_weight:
+        prior_K = torch.full_like(seen.q_NK[0], 1 / settings.anchors)
+        if settings.prior == "usage" and shared.table is not None:
+            prior_K = (prior_K + shared.table[1] / shared.table[1].sum()) / 2  # never 0, so that the divergence is finite
+        terms["calibration"] = settings.calibration_weight * calibration_loss(seen.q_NK, prior_K)
+    if settings.entropy_weight:
+        terms["entropy"] = settings.entropy_weight * usage_loss(seen.q_NK)
+    if settings.agreement_weight and shared.table is not None:
         prototype_KD, mass_K = shared.table
-        terms["agreement"] = settings.agreement_weight * agreement_loss(
-            seen.z_ND, seen.q_NK, prototype_KD, mass_K > 0, settings.temperature
-        )
-    weights: Mapping[str, float] = {
-        "calibration": settings.calibration_weight,
-        "entropy": settings.entropy_weight,
-        "agreement": settings.agreement_weight,
-    }
-    return {name: term for name, term in terms.items() if weights[name]}
+        agreement = agreement_loss(seen.z_ND, seen.q_NK, prototype_KD, mass_K > 0, settings.temperature)
+        terms["agreement"] = settings.agreement_weight * agreement
+    return terms
 
 
 @torch.no_grad()

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from made_up_graph import write_texas
-from power_cut import PowerCutError, cut, timeless
-from tiny_run import TRAIN, Arrays, NamedNodes, Settings, edit, in_turn, instruction_of, lines, run_tiny, tiny_config
+from power_cut import run_whole_and_cut
+from tiny_run import TRAIN, Arrays, NamedNodes, Settings, edit, in_turn, instruction_of, run_tiny, tiny_config
 
 from concord.config import RunConfig
 from concord.errors import ConcordError
@@ -120,12 +120,7 @@ def test_moments_that_nobody_asked_for_are_left_out(graph: Settings, tmp_path: P
 @pytest.mark.parametrize("method", ["stage", "fedavg", "fedproto"])
 def test_a_run_that_was_cut_in_round_3_ends_as_if_it_was_not(method: str, graph: Settings, tmp_path: Path) -> None:
     settings = {**graph, "method": method, "rounds": 4, "min-nodes": 3, "round-timeout": 600.0}
-    run_tiny(tmp_path / "whole", settings, PARTIES)
-    with pytest.raises(PowerCutError):
-        run_tiny(tmp_path / "cut", settings, PARTIES, cut)
-    assert max(line["round"] for line in lines(tmp_path / "cut", "round")) == 2
-    run_tiny(tmp_path / "cut", {**settings, "resume": True}, PARTIES)
-    assert timeless(tmp_path / "cut") == timeless(tmp_path / "whole")
+    run_whole_and_cut(tmp_path, settings, PARTIES)
 
 
 def test_a_party_with_other_classes_is_refused(graph: Settings, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from flwr.app import Error, Message
-from power_cut import PowerCutError, cut, timeless
+from power_cut import PowerCutError, cut, run_whole_and_cut, timeless
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from tiny_run import FINAL, ONE_EACH, TRAIN, NamedNodes, Settings, at, edited, lines, open_tiny, run_tiny, tiny_config
@@ -40,12 +40,7 @@ NODES = ONE_EACH[:2]
 )
 def test_a_run_that_was_cut_in_round_3_ends_as_if_it_was_not(settings: Settings, tmp_path: Path) -> None:
     settings = {**settings, "rounds": 4, "min-nodes": 2}
-    run_tiny(tmp_path / "whole", settings, NODES)
-    with pytest.raises(PowerCutError):
-        run_tiny(tmp_path / "cut", settings, NODES, cut)
-    assert max(line["round"] for line in lines(tmp_path / "cut", "round")) == 2
-    run_tiny(tmp_path / "cut", {**settings, "resume": True}, NODES)
-    assert timeless(tmp_path / "cut") == timeless(tmp_path / "whole")
+    run_whole_and_cut(tmp_path, settings, NODES)
     events = [(line["event"], line["message"]) for line in lines(tmp_path / "cut", "run")]
     assert events == [("started", ""), ("started", "resumed after round 2"), ("finished", "")]
 

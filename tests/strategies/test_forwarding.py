@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from flwr.app import Error, Message
-from power_cut import PowerCutError, cut, timeless
+from power_cut import run_whole_and_cut
 from tiny_run import (
     TRAIN,
     Arrays,
@@ -328,14 +328,9 @@ def test_an_agent_that_learns_alone_sends_no_parcel(tmp_path: Path) -> None:
 @pytest.mark.parametrize("settings", [{}, {"overlay.budget": 3000, "adapter.kind": "dora"}, {"method": "harmony"}], ids=str)
 def test_a_run_that_was_cut_in_round_3_ends_as_if_it_was_not(settings: Settings, tmp_path: Path) -> None:
     settings = {**LEARNS, "min-nodes": 4, "round-timeout": 600.0, **settings}
-    run_tiny(tmp_path / "whole", settings, NODES)
-    with pytest.raises(PowerCutError):
-        run_tiny(tmp_path / "cut", settings, NODES, cut)
-    assert max(line["round"] for line in lines(tmp_path / "cut", "round")) == 2
     post = Post()
-    run_tiny(tmp_path / "cut", {**settings, "resume": True}, NODES, post)
+    run_whole_and_cut(tmp_path, settings, NODES, post)
     assert post.received[3]["image-forms-a"] == {"image-forms-b", "image-forms-c"}  # it was in the checkpoint
-    assert timeless(tmp_path / "cut") == timeless(tmp_path / "whole")
 
 
 def letters(mail: Mail, *names: str) -> dict[str, list[pb.SliceUpdate]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from client_app.data.graph import TEST, TRAIN, VALIDATION, NodeGraph, both_directions
+from client_app.data.graph import TEST, TRAIN, VALIDATION, NodeGraph, graph_of_words
 from client_app.data.packs import Array, ArrayFile, read_arrays
 
 FEATURES = "features"
@@ -27,7 +27,7 @@ def heterophilous_file(name: str, size: int, sha256: str, nodes: int, classes: i
         size=size,
         sha256=sha256,
         arrays={
-            "node_features": Array("real", (nodes, features)),
+            "node_features": Array("real", (nodes, features), 0, 1),
             "node_labels": Array("integer", (nodes,), 0, classes - 1),
             "edges": Array("integer", ("P", 2), 0, nodes - 1),
             "train_masks": Array("mask", (SPLITS, nodes)),
@@ -40,15 +40,12 @@ def heterophilous_file(name: str, size: int, sha256: str, nodes: int, classes: i
 def read_heterophilous(file: ArrayFile, data: Path, seed: int) -> NodeGraph:
     """The whole graph with one of its splits."""
     pack = read_arrays(file, data)
-    x_NF = torch.from_numpy(pack["node_features"].astype(np.float32))
-    name, nodes = Path(file.path).stem, len(x_NF)
     parts = {TRAIN: "train_masks", VALIDATION: "val_masks", TEST: "test_masks"}
-    return NodeGraph(
-        name,
-        {FEATURES: x_NF / x_NF.abs().sum(1, keepdim=True).clamp(min=1)},
-        {FEATURES: torch.ones(nodes, dtype=torch.bool)},
+    return graph_of_words(
+        Path(file.path).stem,
+        FEATURES,
+        torch.from_numpy(pack["node_features"].astype(np.float32)),
         torch.from_numpy(pack["node_labels"].astype(np.int64)),
-        both_directions(torch.from_numpy(pack["edges"].astype(np.int64))),
+        torch.from_numpy(pack["edges"].astype(np.int64)),
         {part: torch.from_numpy(np.flatnonzero(pack[key][seed % SPLITS])) for part, key in parts.items()},
-        tuple(f"{name}/{node}" for node in range(nodes)),
     )
