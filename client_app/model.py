@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from client_app.encoders import encoder_of
+from client_app.encoders import Encoder, encoder_of
 from client_app.trunk import adapt_trunk, build_trunk, copy_trunk, local_tensors, pool, shared_tensors
 from concord.config import HeadScope, RunConfig
 from concord.seeding import seeded
@@ -60,12 +60,13 @@ class MultimodalModel(nn.Module):
         self.trunks = nn.ModuleDict(
             {key: adapt_trunk(copy_trunk(trunk, share_weights), config, rank or config.adapter.rank) for key in keys}
         )
+        self.encoders: dict[str, Encoder] = {modality: encoder_of(config, modality) for modality in modalities}
         self.normalise = nn.LayerNorm(width, elementwise_affine=False)
         self.tokenisers = nn.ModuleDict()
         self.projectors = nn.ModuleDict()
         for modality in modalities:
             with seeded(config.seed, "tokeniser", modality):
-                self.tokenisers[modality] = encoder_of(modality).build(width)
+                self.tokenisers[modality] = self.encoders[modality].build(width)
                 self.projectors[modality] = nn.Linear(width, width)
         self.heads = nn.ModuleDict()
         for key in sorted({self.head_key(modality) for modality in modalities}):

@@ -68,7 +68,7 @@ class Node:
     def census(self) -> pb.Census:
         """What this node has, for the server's plan."""
         known = {m: samples for m, samples in self.data.train.items() if self.own_anchors[m]}  # C302 where one has none
-        census = census_of(self.data.name, self.anchors, holdings_of(known))
+        census = census_of(self.data.name, self.anchors, holdings_of(self.config, known))
         census.base_digest = self.store.base_digest()
         return census
 

@@ -12,7 +12,6 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from client_app.encoders import encoder_of
 from client_app.model import MultimodalModel
 from concord.samples import NO_LABEL, Samples
 
@@ -91,7 +90,7 @@ def draw_views(
         augment: whether views are random at all.
         strong: whether pseudo-labelled samples are seen in strong views, not in those of labelled ones.
     """
-    view = encoder_of(modality).augment
+    view = model.encoders[modality].augment
     drawn = dict(batches.draw())
     if not drawn:
         return Views(modality, None, None, None)

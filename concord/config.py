@@ -222,6 +222,7 @@ class RunConfig(Section):
     scenario: str = Field("labelled", description="which labels and modalities nodes have, see docs/methods.md")
     data: str = Field("", description="folder with the data packs")
     anchors: str = Field("", description="folder of a public anchor set; empty: the suite's own, drawn by seed")
+    encoders: str = Field("", description="who reads a modality, where it is not the usual one, as 'notes=word,scan=image'")
     run_folder: str = Field("", description="where the run is written; empty: by run id under ~/.concord/runs")
     resume: bool = Field(False, description="go on in run-folder after the last finished round, if there is one")
     seed: Annotated[int, Field(ge=0)] = Field(0, description="seed of splits, initial weights and batches")
@@ -258,6 +259,17 @@ class RunConfig(Section):
     overlay: OverlayConfig = OverlayConfig()
     graph: GraphConfig = GraphConfig()
     stage: StageConfig = StageConfig()
+
+    @property
+    def encoder_names(self) -> Mapping[str, str]:
+        """`encoders` as a mapping from modality to the name of an encoder; ConcordError C102 where it cannot be read."""
+        names: dict[str, str] = {}
+        for part in filter(None, (p.strip() for p in self.encoders.split(","))):
+            modality, _, name = (word.strip() for word in part.partition("="))
+            if not modality or not name or modality in names:
+                raise ConcordError("C102", f"encoders: {part!r}", "write modality=encoder, each modality once, as 'notes=word'")
+            names[modality] = name
+        return names
 
     @property
     def of_graphs(self) -> bool:

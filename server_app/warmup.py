@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from client_app.encoders import encoder_of
 from client_app.model import SHARED, MultimodalModel
 from client_app.trunk import TINY
 from concord.anchors import AnchorSet
@@ -36,7 +35,7 @@ def warm_up(config: RunConfig, anchors: AnchorSet) -> dict[str, Tensor]:
         modality = modalities[step % len(modalities)]
         samples = anchors.of(modality)
         index = torch.randint(len(samples), (BATCH,), generator=generator)
-        x = encoder_of(modality).augment(samples.x[index], 1.0, generator)
+        x = model.encoders[modality].augment(samples.x[index], 1.0, generator)
         loss = F.cross_entropy(model.classify(modality, model.embed(modality, x)), samples.y[index])
         optimiser.zero_grad()
         loss.backward()

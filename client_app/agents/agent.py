@@ -107,7 +107,7 @@ class Agent:
             federation=federation_digest(self.config),
             anchor_digest=self.anchors.digest,
             concepts=self.anchors.concepts,
-            holdings=holdings_of(self.data.train),
+            holdings=holdings_of(self.config, self.data.train),
             slices=self.offer,
             round=self.round_,
         )
@@ -236,7 +236,7 @@ class Agent:
 
     def _view(self, modality: str, index_B: Tensor, generator: torch.Generator) -> Tensor:
         x = self.data.train[modality].x[index_B]
-        view = encoder_of(modality).augment(x, LABELLED, generator) if self.config.augment else x
+        view = encoder_of(self.config, modality).augment(x, LABELLED, generator) if self.config.augment else x
         return view.to(self.device)
 
     @torch.no_grad()

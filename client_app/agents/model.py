@@ -31,7 +31,7 @@ class Encoder(nn.Module):
         self.trunk = adapt_trunk(build_trunk(config), config, config.adapter.rank)
         self.width = int(self.trunk.config.hidden_size)  # type: ignore[union-attr, arg-type]
         with seeded(config.seed, "tokeniser", modality):
-            self.tokeniser = encoder_of(modality).build(self.width)
+            self.tokeniser = encoder_of(config, modality).build(self.width)
 
     def forward(self, x: Tensor) -> Tensor:
         return pool(self.trunk, self.tokeniser(x))

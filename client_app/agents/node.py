@@ -39,7 +39,7 @@ class AgentNode:
 
     def census(self) -> pb.Census:
         """What this agent has and could exchange."""
-        census = census_of(self.data.name, self.anchors, holdings_of(self.data.train))
+        census = census_of(self.data.name, self.anchors, holdings_of(self.config, self.data.train))
         census.slices.extend(Agent(self.config, self.data, self.anchors, self.device).offer)
         return census
 

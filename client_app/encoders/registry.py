@@ -1,26 +1,38 @@
-"""Built-in encoders by modality."""
+"""Encoders by name, and which one a modality has by default."""
 
 from __future__ import annotations
 
 from client_app.encoders import image, pen, sound, window, word
 from client_app.encoders.encoder import Encoder
+from concord.config import RunConfig
 from concord.errors import ConcordError
 
 ENCODERS: dict[str, Encoder] = {
-    "speech": sound.ENCODER,
-    "tone": sound.ENCODER,
     "image": image.ENCODER,
-    "sign": image.ENCODER,
-    "pen": pen.ENCODER,
+    "sound": sound.ENCODER,
     "word": word.ENCODER,
-    "accelerometer": window.ENCODER,
-    "gyroscope": window.ENCODER,
-    "magnetometer": window.ENCODER,
+    "pen": pen.ENCODER,
+    "window": window.ENCODER,
+}
+DEFAULTS = {
+    "speech": "sound",
+    "tone": "sound",
+    "image": "image",
+    "sign": "image",
+    "pen": "pen",
+    "word": "word",
+    "accelerometer": "window",
+    "gyroscope": "window",
+    "magnetometer": "window",
 }
 
 
-def encoder_of(modality: str) -> Encoder:
-    """The encoder of a modality; ConcordError C204 if there is none."""
-    if modality not in ENCODERS:
-        raise ConcordError("C204", f"no encoder for modality {modality!r}", f"choose one of: {', '.join(ENCODERS)}")
-    return ENCODERS[modality]
+def encoder_of(config: RunConfig, modality: str) -> Encoder:
+    """The encoder of a modality, as the run says; ConcordError C204 if there is none."""
+    name = config.encoder_names.get(modality) or DEFAULTS.get(modality)
+    if name is None:
+        hint = f"name one with encoders='{modality}=NAME', of: {', '.join(ENCODERS)}"
+        raise ConcordError("C204", f"no encoder for modality {modality!r}", hint)
+    if name not in ENCODERS:
+        raise ConcordError("C204", f"encoders: there is no encoder {name!r}", f"choose one of: {', '.join(ENCODERS)}")
+    return ENCODERS[name]

@@ -14,7 +14,6 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from client_app.encoders import encoder_of
 from client_app.instances import ABSENT, Instances, labelled_instances
 from client_app.model import trainable_parameters
 from client_app.schedules.descent import Descent
@@ -58,7 +57,7 @@ def _summed_logits(task: Task, instances: Instances, index_B: Tensor, generator:
         shown_B = torch.nonzero(shown_BM[:, column]).flatten()
         if len(shown_B):
             x = samples.x[instances.rows[modality][index_B[shown_B]]]
-            x = encoder_of(modality).augment(x, LABELLED, generator) if task.config.augment else x
+            x = task.model.encoders[modality].augment(x, LABELLED, generator) if task.config.augment else x
             own_BC = task.model.classify(modality, task.model.embed(modality, x.to(task.device)))
             logits_BC = logits_BC.index_add(0, shown_B.to(task.device), own_BC)
     return logits_BC

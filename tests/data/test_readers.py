@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from num2words import CONVERTER_CLASSES
 
-from client_app.data.readers.characters import LENGTH, code, encode, normalise
+from client_app.data.preparation.characters import LENGTH, code, encode, normalise
+from client_app.data.preparation.log_mel import FFT, FRAMES, HOP, MELS, RATE, WINDOW, log_mel, mel_filters
 from client_app.data.readers.image import like_mnist
-from client_app.data.readers.log_mel import FFT, FRAMES, HOP, MELS, RATE, WINDOW, log_mel, mel_filters
 from client_app.data.readers.number_words import FORMS, spell
 from client_app.data.readers.optdigits import OPTDIGITS
 from client_app.data.readers.pen import POINTS, resample

@@ -11,7 +11,7 @@ from pathlib import Path
 from num2words import CONVERTER_CLASSES, num2words
 
 from client_app.data.corpus import Corpus, Reader, make_corpus
-from client_app.data.readers.characters import encode
+from client_app.data.preparation.characters import encode
 
 FORMS = ("cardinal", "ordinal", "year")
 # What num2words' converters raise for a form that they do not have; only the first is meant to say so.

@@ -12,7 +12,7 @@ import torch
 
 from client_app.data.corpus import Corpus, Reader, make_corpus
 from client_app.data.packs import Array, ArrayFile, read_arrays
-from client_app.data.readers.log_mel import log_mel
+from client_app.data.preparation.log_mel import log_mel
 
 OFFICIAL_TEST_TAKES = 5
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.signal import butter, sosfilt
 
 from client_app.data.corpus import Corpus, Reader, make_corpus
-from client_app.data.readers.log_mel import RATE, log_mel
+from client_app.data.preparation.log_mel import RATE, log_mel
 
 LOW_HZ = (941, 697, 697, 697, 770, 770, 770, 852, 852, 852)  # of the digits 0 to 9 on the keypad
 HIGH_HZ = (1336, 1209, 1336, 1477, 1209, 1336, 1477, 1209, 1336, 1477)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from client_app.data.corpus import Corpus, Reader, make_corpus
 from client_app.data.packs import TableFile, read_table
-from client_app.data.readers.characters import encode
+from client_app.data.preparation.characters import encode
 
 DIGIT_WORDS = TableFile(
     path="digits/digit_words.tsv",

@@ -1,0 +1,22 @@
+"""Preparations by the name of the encoder that takes what they make."""
+
+from __future__ import annotations
+
+from client_app.data.preparation import image, sound, word
+from client_app.data.preparation.preparation import Preparation
+from concord.errors import ConcordError
+
+PREPARATIONS: dict[str, Preparation] = {
+    "image": Preparation("image", image.prepare),
+    "sound": Preparation("audio", sound.prepare),
+    "word": Preparation("text", word.prepare),
+}
+
+
+def preparation_of(encoder: str) -> Preparation:
+    """The preparation for an encoder; ConcordError C204 if none is known."""
+    if encoder not in PREPARATIONS:
+        raise ConcordError(
+            "C204", f"samples cannot be prepared for encoder {encoder!r}", f"choose one of: {', '.join(PREPARATIONS)}"
+        )
+    return PREPARATIONS[encoder]
