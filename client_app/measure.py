@@ -16,6 +16,7 @@ from client_app.model import MultimodalModel
 from concord.functional.gram import concept_means
 from concord.functional.precision import fisher_trace, laplace_variance, mc_dropout_variance
 from concord.functional.prototypes import anchor_assignment, class_prototypes
+from concord.functional.ranking import RankingSums
 from concord.samples import FUSED, Samples
 from concord.seeding import seeded
 from concord.wire.messages import matrix_to_wire
@@ -77,6 +78,19 @@ def evaluation_message(modality: str, split: str, logits_NC: Tensor, y_N: Tensor
     loss = float(F.cross_entropy(logits_NC, y_N, reduction="sum"))
     return pb.Evaluation(
         modality=modality, split=split, correct=int(hits_N.sum()), examples=len(y_N), loss_sum=loss, classes=counts
+    )
+
+
+def ranking_message(kind: str, split: str, sums: RankingSums) -> pb.Ranking:
+    """How high the right answers to one kind of questions ranked."""
+    return pb.Ranking(
+        kind=kind,
+        split=split,
+        questions=sums.questions,
+        reciprocal_ranks=sums.reciprocal_ranks,
+        first=sums.first,
+        among_ten=sums.among_ten,
+        chance=sums.chance,
     )
 
 

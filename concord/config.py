@@ -17,8 +17,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from concord.errors import ConcordError
-from concord.graphs import GRAPHS
-from concord.scenario import scenario_words
+from concord.graphs import GRAPHS, Task
+from concord.scenario import scenario_words, task_of
 
 Scalar = str | int | float | bool
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -196,6 +196,9 @@ class GraphConfig(Section):
     hidden: Count = Field(64, description="width of the hidden layers")
     layers: Count = Field(2, description="layers")
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.5, description="dropout of features and hidden layers")
+    retrieval_temperature: Annotated[float, Field(gt=0)] = Field(
+        0.1, description="task=retrieval: temperature of the contrast between modalities"
+    )
     l2: NonNegative = Field(5e-4, description="weight of the squared norm of the weights, added to the gradient of Adam")
 
 
@@ -275,6 +278,11 @@ class RunConfig(Section):
     def of_graphs(self) -> bool:
         """Whether its suite is one of graphs."""
         return self.suite in GRAPHS
+
+    @property
+    def task(self) -> Task:
+        """What is learnt of a graph."""
+        return task_of(self.scenario)
 
     @property
     def architecture(self) -> str:

@@ -1,4 +1,4 @@
-"""What is particular to runs on graphs: their suites, the methods that train them, and how semantics may drift."""
+"""What is particular to runs on graphs: their suites, the methods that train them, how semantics may drift, and the tasks."""
 
 from __future__ import annotations
 
@@ -8,3 +8,11 @@ GRAPHS = ("citation", "heterophily", "world")  # suites
 GRAPH_METHODS = ("stage", "fedavg", "fedproto", "local", "centralised")
 Drift = Literal["none", "encoder", "rotation"]
 DRIFTS: tuple[Drift, ...] = get_args(Drift)
+Task = Literal["classes", "links", "retrieval"]
+TASKS: tuple[Task, ...] = get_args(Task)
+LINKS = "links"  # kind of the questions which node is linked to one
+
+
+def direction(query: str, gallery: str) -> str:
+    """Kind of the questions which node a view of one modality is of, among views of another."""
+    return f"{query}->{gallery}"

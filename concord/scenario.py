@@ -1,8 +1,8 @@
 """Scenarios: which labels and modalities the nodes have and whether heads travel, told by a few words in the run config.
 
 A scenario is one or more words joined by ``+``: at most one of `KINDS`, who holds what (``missing=R``, or ``multimodal=R`` and
-perhaps ``unbalanced``), ``skew=A``, and of graphs which one (``graph=G``) and how it drifts (``drift=D``). Not every suite
-takes every word: digits are not paired, so a node of theirs has no modality to lack.
+perhaps ``unbalanced``), ``skew=A``, and of graphs which one (``graph=G``), how it drifts (``drift=D``) and what is learnt of it
+(``task=T``). Not every suite takes every word: digits are not paired, so a node of theirs has no modality to lack.
 """
 
 from __future__ import annotations
@@ -10,20 +10,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 from concord.errors import ConcordError
-from concord.graphs import DRIFTS, Drift
+from concord.graphs import DRIFTS, TASKS, Drift, Task
 
 Kind = Literal["labelled", "unlabelled", "disjoint-labels", "local-heads"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 JOIN = "+"
-WITH_VALUE = ("unlabelled", "missing", "multimodal", "skew", "graph", "drift")
-WORDS = (*KINDS, "missing", "multimodal", "unbalanced", "skew", "graph", "drift")
+Name = TypeVar("Name", bound=str)
+WITH_VALUE = ("unlabelled", "missing", "multimodal", "skew", "graph", "drift", "task")
+WORDS = (*KINDS, "missing", "multimodal", "unbalanced", "skew", "graph", "drift", "task")
 USAGE = (
     "labelled, unlabelled=<modality>, disjoint-labels or local-heads; "
     "missing=<rate>, or multimodal=<share> with or without unbalanced; skew=<concentration>; "
-    "of graphs graph=<name> and drift=encoder or rotation; joined by +"
+    "of graphs graph=<name>, drift=encoder or rotation, task=links or retrieval; joined by +"
 )
 
 
@@ -39,6 +40,7 @@ class Scenario:
         unbalanced: whether most nodes with one modality hold the first; otherwise equally many hold each.
         graph: which graph of a suite of graphs; empty: its first.
         drift: what the features of a party have gone through, see `client_app.data.drift`.
+        task: what is learnt of a graph: classes of nodes, which nodes are linked, or to find a node by another modality of it.
         skew: concentration, above 0, of the Dirichlet distribution by which labels are dealt to nodes; None: evenly.
     """
 
@@ -50,6 +52,7 @@ class Scenario:
     unbalanced: bool = False
     graph: str = ""
     drift: Drift = "none"
+    task: Task = "classes"
 
     def __str__(self) -> str:
         kind = f"{self.kind}={self.modality}" if self.modality else self.kind
@@ -60,12 +63,18 @@ class Scenario:
         words += [f"skew={self.skew!r}".replace(JOIN, "")] if self.skew is not None else []  # 1e+16 would be two words
         words += [f"graph={self.graph}"] if self.graph else []
         words += [f"drift={self.drift}"] if self.drift != "none" else []
+        words += [f"task={self.task}"] if self.task != "classes" else []
         return JOIN.join(words) or kind
 
 
 def scenario_words(text: str) -> list[str]:
     """The words of a scenario as they were written."""
     return text.split(JOIN)
+
+
+def task_of(text: str) -> Task:
+    """What a scenario says that is learnt of a graph."""
+    return next((task for task in TASKS if f"task={task}" in scenario_words(text)), "classes")
 
 
 def parse_scenario(text: str, modalities: Sequence[str], refused: Mapping[str, str] | None = None) -> Scenario:
@@ -107,7 +116,8 @@ def parse_scenario(text: str, modalities: Sequence[str], refused: Mapping[str, s
         _number(said.get("multimodal", "multimodal=1"), lambda share: 0 < share <= 1, "a share above 0, at most 1"),
         "unbalanced" in said,
         _value(said.get("graph", "")),
-        _drift(said["drift"]) if "drift" in said else "none",
+        _one_of(said.get("drift", "drift=none"), DRIFTS),
+        _one_of(said.get("task", "task=classes"), TASKS),
     )
 
 
@@ -115,11 +125,12 @@ def _value(written: str) -> str:
     return written.partition("=")[2]
 
 
-def _drift(written: str) -> Drift:
-    known = next((drift for drift in DRIFTS if drift == _value(written)), None)
-    if known is None:
-        raise ConcordError("C204", f"scenario {written!r}: no drift {_value(written)!r}", f"choose one of: {', '.join(DRIFTS)}")
-    return known
+def _one_of(written: str, known: tuple[Name, ...]) -> Name:
+    word, value = written.partition("=")[0], _value(written)
+    for name in known:
+        if name == value:
+            return name
+    raise ConcordError("C204", f"scenario {written!r}: no {word} {value!r}", f"choose one of: {', '.join(known)}")
 
 
 def _number(written: str, allowed: Callable[[float], bool], what: str) -> float:

@@ -20,7 +20,20 @@ from concord.config import RunConfig
 from concord.wire.messages import matrix_from_wire
 from concord.wire.v1 import federation_pb2 as pb
 from server_app.lines import modality_grams
-from server_app.results import Accuracy, Bytes, Node, NodeBytes, Rejection, Result, Retrieval, Seconds, cka_table, retrieval_table
+from server_app.results import (
+    Accuracy,
+    Bytes,
+    Node,
+    NodeBytes,
+    Ranking,
+    Rejection,
+    Result,
+    Retrieval,
+    Seconds,
+    cka_table,
+    ranking_of,
+    retrieval_table,
+)
 
 POOLED, COORDINATES = "pooled", "anchor-coordinates"
 PACKAGES = ("concord", "flwr", "torch", "transformers", "peft")
@@ -64,8 +77,9 @@ def final_result(
         accuracy=dict(accuracy),
         node_accuracy={node: dict(splits) for node, splits in node_accuracy.items()},
         retrieval=retrieval_figures(reports),
+        ranking=_rankings([line for line in scopes["ranking"] if line["round"] == last]),
         cka=cka_table(modality_grams(reports, len(anchors.concepts)), config.geolora.hsic),
-        bytes=_bytes(scopes["node"], scopes["round"], config.rounds),
+        bytes=_bytes(scopes["node"] + scopes["node-ranking"], scopes["round"], config.rounds),
         seconds=_seconds(scopes["round"], config.rounds),
         rejections=[
             Rejection(round=r["round"], node=r["node"], reason=r["reason"], detail=r["detail"]) for r in scopes["rejection"]
@@ -91,6 +105,13 @@ def retrieval_figures(reports: Sequence[pb.Report]) -> dict[str, dict[str, dict[
     for (split, space), embeddings in sorted(spaces.items()):
         figures[split][space] = retrieval_table(embeddings)
     return dict(figures)
+
+
+def _rankings(lines: Iterable[Line]) -> dict[str, dict[str, Ranking]]:
+    rankings: dict[str, dict[str, Ranking]] = defaultdict(dict)
+    for line in lines:
+        rankings[line["split"]][line["kind"]] = ranking_of(line)
+    return dict(rankings)
 
 
 def _node(census: pb.Census) -> Node:

@@ -30,6 +30,7 @@ def outcome_lines(outcome: Outcome, config: RunConfig, round_: int, seconds: flo
         *rejection_lines(outcome.rejections, round_),
         *_node_lines(reports, round_, outcome),
         *_modality_lines(reports, round_),
+        *_ranking_lines(reports, round_, outcome),
         *_weight_lines(outcome, round_),
         *_cka_lines(reports, round_, concepts, config),
         {
@@ -76,13 +77,16 @@ def _node_lines(reports: list[pb.Report], round_: int, outcome: Outcome) -> list
             "accuracy": e.correct / e.examples,
             "examples": e.examples,
             "seconds": report.seconds,
-            "bytes-up": outcome.bytes_up.get(report.node, 0),
-            "bytes-down": outcome.bytes_down.get(report.node, 0),
+            **_traffic(report.node, outcome),
         }
         for report in reports
         for e in report.evaluations
         if e.examples
     ]
+
+
+def _traffic(node: str, outcome: Outcome) -> Line:
+    return {"bytes-up": outcome.bytes_up.get(node, 0), "bytes-down": outcome.bytes_down.get(node, 0)}
 
 
 def _modality_lines(reports: list[pb.Report], round_: int) -> list[Line]:
@@ -109,6 +113,32 @@ def _modality_line(modality: str, split: str, parts: list[pb.Evaluation], round_
         "macro-f1": macro_f1(hits_C, predicted_C, actual_C),
         "loss": sum(e.loss_sum for e in parts) / examples,
         "examples": examples,
+    }
+
+
+def _ranking_lines(reports: list[pb.Report], round_: int, outcome: Outcome) -> list[Line]:
+    """A line a party and kind of questions, and one for all parties together."""
+    by_kind: dict[tuple[str, str], list[pb.Ranking]] = defaultdict(list)
+    lines: list[Line] = []
+    for report in reports:
+        for ranking in (ranking for ranking in report.rankings if ranking.questions):
+            by_kind[ranking.split, ranking.kind].append(ranking)
+            about = {"scope": "node-ranking", "round": round_, "node": report.node, "seconds": report.seconds}
+            lines.append(about | _ranking_figures([ranking]) | _traffic(report.node, outcome))
+    together = [{"scope": "ranking", "round": round_} | _ranking_figures(parts) for _, parts in sorted(by_kind.items())]
+    return lines + together
+
+
+def _ranking_figures(parts: list[pb.Ranking]) -> Line:
+    questions = sum(part.questions for part in parts)
+    return {
+        "kind": parts[0].kind,
+        "split": parts[0].split,
+        "mrr": sum(part.reciprocal_ranks for part in parts) / questions,
+        "hits-at-1": sum(part.first for part in parts) / questions,
+        "hits-at-10": sum(part.among_ten for part in parts) / questions,
+        "chance": sum(part.chance for part in parts) / questions,
+        "questions": questions,
     }
 
 

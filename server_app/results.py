@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from itertools import combinations, permutations
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from torch import Tensor
@@ -59,6 +59,16 @@ class Retrieval(Record):
     map: Figure
 
 
+class Ranking(Record):
+    """How high right answers rank: mean reciprocal rank, its value by chance, and shares among the first and the first ten."""
+
+    mrr: Figure
+    hits_at_1: Figure
+    hits_at_10: Figure
+    chance: Figure
+    questions: Count
+
+
 class NodeBytes(Record):
     up: Count
     down: Count
@@ -102,6 +112,7 @@ class Result(Record):
     accuracy: dict[str, dict[str, Accuracy]] = Field(default={}, description="split -> modality")
     node_accuracy: dict[str, dict[str, dict[str, Figure]]] = Field(default={}, description="node -> split -> modality")
     retrieval: dict[str, dict[str, dict[str, Retrieval]]] = Field(default={}, description="split -> space -> 'query->gallery'")
+    ranking: dict[str, dict[str, Ranking]] = Field(default={}, description="split -> kind of questions")
     cka: dict[str, Figure] = Field(default={}, description="'a|b', a before b")
     bytes: Bytes
     seconds: Seconds
@@ -133,6 +144,11 @@ def load_result(run_folder: Path) -> Result:
         where = ".".join(str(part) for part in first["loc"]) or "the file"
         hint = f"this Concord reads schema version {SCHEMA_VERSION}: write the figures again by finishing the run with it"
         raise ConcordError("C405", f"{path}: {where}: {first['msg']}", hint) from error
+
+
+def ranking_of(line: Mapping[str, Any]) -> Ranking:
+    """The figures of a line of ``metrics.jsonl`` whose scope is ``ranking``."""
+    return Ranking.model_validate({name: line[name] for name in ("mrr", "hits-at-1", "hits-at-10", "chance", "questions")})
 
 
 def retrieval_table(embeddings: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, Retrieval]:

@@ -137,6 +137,9 @@ def check_graphs(config: RunConfig) -> None:
     if config.method not in GRAPH_METHODS:
         what = f"suite {config.suite} is of graphs, and {config.method} trains models of samples"
         raise ConcordError("C103", what, f"choose from: {', '.join(GRAPH_METHODS)}")
+    if config.method == "fedproto" and config.task != "classes":
+        what = f"scenario {config.scenario}: fedproto agrees on classes, and the task has none"
+        raise ConcordError("C103", what, f"choose from: {', '.join(m for m in GRAPH_METHODS if m != 'fedproto')}")
     if config.method == "stage" and config.architecture != "stage":
         what = f"graph.architecture = {config.architecture}: method stage has a network of its own"
         raise ConcordError("C103", what, "leave graph.architecture at auto")

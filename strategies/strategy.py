@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import permutations
 from logging import INFO, WARNING
 
 import torch
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from concord.anchors import AnchorSet
 from concord.config import RunConfig
+from concord.graphs import LINKS, direction
 from concord.kinds import without
 from concord.samples import FUSED
 from concord.wire.groups import manifest_of, modality_of, pack, shapes_of
@@ -76,6 +78,12 @@ class ConcordStrategy(Strategy):
         """Names under which a node may report how well it predicts."""
         held = [holding.modality for holding in census.holdings]
         return frozenset({FUSED, *((without(FUSED, m) for m in held) if self.config.of_graphs else held)})
+
+    def questions(self, census: pb.Census) -> frozenset[str]:
+        """Kinds of questions that a node may report the ranks of answers to."""
+        held = [holding.modality for holding in census.holdings]
+        kinds = {"classes": [], "links": [LINKS], "retrieval": [direction(*pair) for pair in permutations(held, 2)]}
+        return frozenset(kinds[self.config.task])
 
     @property
     def semantic(self) -> tuple[int, int] | None:
@@ -186,6 +194,7 @@ class ConcordStrategy(Strategy):
                 self.needs_variance,
                 sparse=self.config.update_values != "dense",
                 figures=self.figures(census),
+                questions=self.questions(census),
                 semantic=self.semantic,
             )
             messages.append(

@@ -13,6 +13,7 @@ from flwr.app import Message
 from torch import Tensor
 
 from concord.anchors import AnchorSet
+from concord.functional.ranking import AMONG
 from concord.functional.sparse import SparseUpdate, l2_norm
 from concord.wire.groups import Group, modality_of, shapes_from_manifest, shapes_of, unpack
 from concord.wire.messages import WireError, gram_from_wire, matrix_from_wire, prototypes_from_wire
@@ -23,6 +24,8 @@ from concord.wire.v1 import federation_pb2 as pb
 
 COSINE_ROUNDING = 1e-3
 MASS_ROUNDING = 1e-3
+RANK_ROUNDING = 1e-9
+LATER = 2 / 3  # the largest reciprocal rank below 1, of rank 1 1/2
 
 MOST_LOSSES, LONGEST_NAME = 64, 32  # of a report; both come from the node
 
@@ -103,6 +106,7 @@ class Expectation:
         norm_bound: largest L2 norm of a group's change, and of a class prototype.
         needs_variance: whether each group must claim a variance.
         figures: names under which it may report how well it predicts.
+        questions: kinds of questions that it may report the ranks of answers to.
         sparse: whether groups come as sparse updates.
         semantic: anchors and width of the shared space of a graph, whose moments it tells; None: it tells none.
     """
@@ -115,6 +119,7 @@ class Expectation:
     norm_bound: float
     needs_variance: bool
     figures: frozenset[str]
+    questions: frozenset[str] = frozenset()
     sparse: bool = False
     semantic: tuple[int, int] | None = None
 
@@ -211,14 +216,17 @@ def _check_figures(report: pb.Report, expected: Expectation) -> None:
         _check_embeddings(embeddings, expected)
     if len(report.losses) > MOST_LOSSES or not all(map(math.isfinite, report.losses.values())):
         raise Rejected(Reason.EVALUATION, f"{len(report.losses)} losses, at most {MOST_LOSSES} finite ones are taken")
+    for split in [*(e.split for e in report.evaluations), *(r.split for r in report.rankings)]:
+        if len(split) > LONGEST_NAME:
+            raise Rejected(Reason.EVALUATION, f"a split whose name has {len(split)} letters")
     for evaluation in report.evaluations:
-        if len(evaluation.split) > LONGEST_NAME:
-            raise Rejected(Reason.EVALUATION, f"a split whose name has {len(evaluation.split)} letters")
         if evaluation.correct > evaluation.examples or not math.isfinite(evaluation.loss_sum):
             raise Rejected(
                 Reason.EVALUATION, f"{evaluation.correct} of {evaluation.examples} correct, loss {evaluation.loss_sum}"
             )
         _check_counts(evaluation, len(expected.anchors.concepts))
+    for ranking in report.rankings:
+        _check_ranking(ranking)
 
 
 def _check_counts(evaluation: pb.Evaluation, classes: int) -> None:
@@ -232,6 +240,16 @@ def _check_counts(evaluation: pb.Evaluation, classes: int) -> None:
         raise Rejected(Reason.EVALUATION, "a class with more hits than samples")
 
 
+def _check_ranking(ranking: pb.Ranking) -> None:
+    """Whether the sums of a ranking can be those of its questions."""
+    first, among, asked, found = ranking.first, ranking.among_ten, ranking.questions, ranking.reciprocal_ranks
+    most = first + (among - first) * LATER + (asked - among) / AMONG
+    bounded = first <= found * (1 + RANK_ROUNDING) and found <= most * (1 + RANK_ROUNDING) and 0 <= ranking.chance <= asked
+    if not (first <= among <= asked and bounded):
+        sums = f"{first} first, {among} among ten, reciprocal ranks {found:.4g}, by chance {ranking.chance:.4g}"
+        raise Rejected(Reason.EVALUATION, f"ranks of {asked} questions: {sums}")
+
+
 def _check_modalities(report: pb.Report, expected: Expectation) -> None:
     """Each figure is of a modality that the node holds, and there once: none counts twice."""
     held = {holding.modality for holding in expected.census.holdings}
@@ -239,10 +257,11 @@ def _check_modalities(report: pb.Report, expected: Expectation) -> None:
         *(("Gram", entry.modality, "") for entry in report.grams),
         *(("evaluation", entry.modality, entry.split) for entry in report.evaluations),
         *(("embeddings", entry.modality, entry.split) for entry in report.embeddings),
+        *(("ranks", entry.kind, entry.split) for entry in report.rankings),
     ]
     seen: set[tuple[str, str, str]] = set()
     for what, modality, split in named:
-        if modality not in (expected.figures if what == "evaluation" else held):
+        if modality not in {"evaluation": expected.figures, "ranks": expected.questions}.get(what, held):
             raise Rejected(Reason.UNKNOWN_MODALITY, f"{what} of {modality!r}, its census names {sorted(held)}")
         if (what, modality, split) in seen:
             raise Rejected(Reason.UNKNOWN_MODALITY, f"{what} of {modality!r} {split} more than once")

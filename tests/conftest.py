@@ -1,9 +1,10 @@
-"""For all tests: one thread, no telemetry, and caches and run folders of the session's own."""
+"""For all tests: one thread, no telemetry, caches and run folders of the session's own, and where the real packs are."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -51,3 +52,37 @@ def own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("CONCORD_CACHE", str(tmp_path_factory.mktemp("features")))
         patch.setenv("CONCORD_RUNS", str(tmp_path_factory.mktemp("runs")))
         yield
+
+
+def folder_above(pack: str) -> Path:
+    """The folder of the data packs; skips the test where it does not hold `pack`."""
+    named = os.environ.get("CONCORD_DATA")
+    folder = Path(named) if named else Path(__file__).parents[2] / "shared" / "data"
+    if not (folder / pack).is_dir():
+        pytest.skip(f"no data packs: CONCORD_DATA names the folder that holds {pack}/")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def packs() -> Path:
+    return folder_above("digits")
+
+
+@pytest.fixture(scope="session")
+def dsads() -> Path:
+    return folder_above("dsads")
+
+
+@pytest.fixture(scope="session")
+def planetoid() -> Path:
+    return folder_above("graphs")
+
+
+@pytest.fixture(scope="session")
+def worldgraph() -> Path:
+    return folder_above("worldgraph")
+
+
+@pytest.fixture(scope="session")
+def omniglot() -> Path:
+    return folder_above("omniglot")

@@ -6,7 +6,7 @@ Legend: N nodes, F features, E directed edges (an undirected edge is there in bo
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -29,6 +29,7 @@ class NodeGraph:
         edges: [2, E], source above target.
         parts: indices of the nodes in `TRAIN`, `VALIDATION` and `TEST`, which share none.
         ids: a name for each node that is unique in its graph.
+        questions: per split what is asked of it, where the task is no class, see `client_app.data.questions`.
     """
 
     name: str
@@ -38,6 +39,7 @@ class NodeGraph:
     edges: Tensor
     parts: Mapping[str, Tensor]
     ids: tuple[str, ...]
+    questions: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)

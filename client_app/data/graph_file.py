@@ -19,6 +19,7 @@ PARTS = (TRAIN, VALIDATION, TEST)
 def graph_to_bytes(graph: NodeGraph) -> bytes:
     """The file; modalities in the order of the graph."""
     tensors = {f"x/{m}": x for m, x in graph.x.items()} | {f"present/{m}": has for m, has in graph.present.items()}
+    tensors |= {f"question/{split}": rows for split, rows in graph.questions.items()}
     tensors |= {f"part/{part}": nodes for part, nodes in graph.parts.items()} | {"y": graph.y, "edges": graph.edges}
     names = torch.frombuffer(bytearray(json.dumps([graph.modalities, graph.ids]).encode()), dtype=torch.uint8)
     return save({name: tensor.contiguous() for name, tensor in tensors.items()} | {"names": names})
@@ -40,6 +41,7 @@ def graph_from_bytes(name: str, content: bytes) -> NodeGraph:
         tensors["edges"],
         {part: tensors[f"part/{part}"] for part in PARTS},
         tuple(map(str, ids)),
+        {split: tensors[f"question/{split}"] for split in (VALIDATION, TEST) if f"question/{split}" in tensors},
     )
     _check(graph)
     return graph
@@ -58,6 +60,10 @@ def _check(graph: NodeGraph) -> None:
             raise ValueError(f"part {part} is {_shape(index)}, not distinct nodes below {nodes}")
         if part == TRAIN and bool((graph.y[index] < 0).any()):
             raise ValueError("a node to learn from has no class")
+    for split, rows in graph.questions.items():
+        sound = rows.dim() == 2 and rows.shape[1] >= 2 and _indices(rows[:, :2].flatten(), nodes)
+        if not sound or not _indices(1 + rows.flatten(), 1 + nodes):  # what is not there is -1
+            raise ValueError(f"questions of {split} are {_shape(rows)}, not nodes below {nodes}")
     for m, x in graph.x.items():
         has = graph.present[m]
         if x.dim() != 2 or len(x) != nodes or x.dtype != torch.float32 or not bool(x.isfinite().all()):

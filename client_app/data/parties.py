@@ -14,7 +14,9 @@ from client_app.data.drift import encode, rotate
 from client_app.data.graph import GraphSource, NodeGraph
 from client_app.data.missing import drop_modalities
 from client_app.data.node_data import POOLED
+from client_app.data.questions import asked_about, together
 from client_app.data.suite import GraphSuite
+from concord.errors import ConcordError
 from concord.samples import Samples
 from concord.scenario import Scenario
 from concord.seeding import derive_seed
@@ -27,16 +29,26 @@ def deal_graph(
 
     Edges between parties are lost. One party that holds all (`pooled`) has them, and features without drift: there is one
     semantics where all data are in one place.
+
+    Raises:
+        ConcordError: C204, when the graph has no such task.
     """
     source = suite.graph(scenario.graph)
+    if scenario.task == "retrieval" and len(source.widths) == 1:
+        what = f"scenario {scenario}: the nodes of {source.name} have one modality, and retrieval is from one to another"
+        raise ConcordError("C204", what, "choose a graph of suite world, or another task")
     whole = source.read(folder, seed)
     dealt = deal_communities(whole.edges, len(whole), source.clients, derive_seed(seed, suite.name, "communities"))
     names = [f"{source.name}-{number + 1}" for number in range(source.clients)]
     held = drop_modalities(dict.fromkeys(names, tuple(source.widths)), scenario.missing, seed, suite.name)
     widths = _widths(source, scenario)
+    parties = [
+        asked_about(_holding(whole.of_nodes(name, index), held[name]), scenario.task, seed)
+        for name, index in zip(names, dealt, strict=True)
+    ]
     if pooled:
-        return (replace(_blinded(whole, dealt, [held[name] for name in names]), name=POOLED),), source, widths
-    parties = [_holding(whole.of_nodes(name, index), held[name]) for name, index in zip(names, dealt, strict=True)]
+        blinded = _blinded(whole, dealt, [held[name] for name in names])
+        return (replace(together(blinded, parties, dealt), name=POOLED),), source, widths
     return tuple(_drifted(party, scenario.drift, seed) for party in parties), source, widths
 
 

@@ -16,7 +16,7 @@ from concord.errors import ConcordError
 from concord.graphs import GRAPHS
 
 HOLDS_ONE = "a node holds one modality, so it has none to lack"
-OF_GRAPHS = {word: f"it is for the suites of graphs, {', '.join(GRAPHS)}" for word in ("graph", "drift")}
+OF_GRAPHS = {word: f"it is for the suites of graphs, {', '.join(GRAPHS)}" for word in ("graph", "drift", "task")}
 OF_SAMPLES = dict.fromkeys(
     ("unlabelled", "disjoint-labels", "local-heads", "multimodal", "unbalanced", "skew"),
     "parties share out a graph by communities",

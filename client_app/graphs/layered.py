@@ -93,26 +93,26 @@ def _geometric(architecture: str) -> ModuleType:
 
 
 class LayeredNetwork(GraphNetwork):
-    """Layers with ReLU and dropout between; the last one is the classifier.
+    """Layers with ReLU and dropout between.
 
     Args:
         config: the run.
         widths: F of each modality.
-        classes: C.
+        outputs: O.
     """
 
     layers: nn.ModuleList
 
-    def __init__(self, config: RunConfig, widths: Mapping[str, int], classes: int) -> None:
+    def __init__(self, config: RunConfig, widths: Mapping[str, int], outputs: int) -> None:
         super().__init__()
         entrance, layer, settings = entrance_of(config.architecture), layer_of(config.architecture), config.graph
         self.dropout, self._width = settings.dropout, settings.hidden
-        first = classes if settings.layers == 1 else settings.hidden
+        first = outputs if settings.layers == 1 else settings.hidden
         self.inputs = nn.ModuleDict({m: made(config, entrance, width, first, "input", m) for m, width in widths.items()})
         self.layers = nn.ModuleList(
             made(config, layer, settings.hidden, settings.hidden, "layer", str(i)) for i in range(settings.layers - 2)
         )
-        self.head = nn.Identity() if settings.layers == 1 else made(config, layer, settings.hidden, classes, "head")
+        self.head = nn.Identity() if settings.layers == 1 else made(config, layer, settings.hidden, outputs, "head")
 
     @property
     def width(self) -> int:

@@ -1,6 +1,8 @@
-"""What the networks of graphs have in common: from features of several modalities and edges to a class for each node.
+"""What the networks of graphs have in common: from features of several modalities and edges to a class or an embedding of each
+node.
 
-Legend: N nodes, M modalities, F features, E directed edges, H hidden width, K anchors, D width of the shared space, C classes.
+Legend: N nodes, M modalities, F features, E directed edges, H hidden width, K anchors, D width of the shared space, O
+outputs.
 """
 
 from __future__ import annotations
@@ -24,14 +26,14 @@ class Seen:
     """What a network makes of a graph.
 
     Attributes:
-        hidden_NH: what is before the classifier.
-        logits_NC: by class.
+        hidden_NH: what is before the last layer.
+        out_NO: what comes out: logits of the classes, or where nodes are ranked an embedding.
         u_MND, q_NK, z_ND: of STAGE, each modality in the shared space, the shares of the anchors, and the translation.
         temperature_N, gate_N: of STAGE, how each node listens to its neighbours.
     """
 
     hidden_NH: Tensor
-    logits_NC: Tensor
+    out_NO: Tensor
     u_MND: Tensor | None = None
     q_NK: Tensor | None = None
     z_ND: Tensor | None = None
@@ -45,7 +47,7 @@ class GraphNetwork(nn.Module, ABC):
     Attributes:
         inputs: what is particular to each modality.
         layers: what all share.
-        head: the classifier.
+        head: the last one.
     """
 
     inputs: nn.ModuleDict
@@ -55,7 +57,7 @@ class GraphNetwork(nn.Module, ABC):
     @property
     @abstractmethod
     def width(self) -> int:
-        """Width H of what is before the classifier."""
+        """Width H of what is before the last layer."""
 
     @abstractmethod
     def forward(self, graph: NodeGraph) -> Seen:
@@ -73,6 +75,11 @@ def without_modality(graph: NodeGraph, modality: str) -> NodeGraph:
     x, present = dict(graph.x), dict(graph.present)
     x[modality], present[modality] = x[modality] * 0, present[modality] & False
     return replace(graph, x=x, present=present)
+
+
+def with_only(graph: NodeGraph, modality: str) -> NodeGraph:
+    """The graph as if nodes had nothing but a modality."""
+    return replace(graph, x={modality: graph.x[modality]}, present={modality: graph.present[modality]})
 
 
 def made(config: RunConfig, layer: Layer, inputs: int, outputs: int, *purpose: str) -> nn.Module:

@@ -19,8 +19,9 @@ from client_app.data.graph import TEST, TRAIN, VALIDATION, NodeGraph
 from client_app.graphs.features import as_features
 from client_app.graphs.network import GraphNetwork, without_modality
 from client_app.graphs.registry import build_network
+from client_app.graphs.tasks import rankings
 from client_app.graphs.training import Shared, moments, train_network
-from client_app.measure import evaluation_message
+from client_app.measure import evaluation_message, ranking_message
 from client_app.messages import Arrays, begin_report, census_of, groups_in
 from client_app.store import NodeStore
 from concord.anchors import AnchorSet
@@ -55,6 +56,7 @@ class GraphNode:
             y=graph.y.to(place),
             edges=graph.edges.to(place),
             parts={part: index.to(place) for part, index in graph.parts.items()},
+            questions={split: rows.to(place) for split, rows in graph.questions.items()},
         )
 
     def census(self) -> pb.Census:
@@ -86,7 +88,9 @@ class GraphNode:
             self.device
         )
         _load(network, kept.load_latest(before=instruction.round) or {}, received)
-        report.evaluations.extend(self.evaluate(network))
+        if self.config.task == "classes":
+            report.evaluations.extend(self.evaluate(network))
+        report.rankings.extend(ranking_message(*ranked) for ranked in rankings(network, self.graph, self.config))
         trained: dict[str, NDArray[np.float32]] = {}
         if instruction.phase == pb.PHASE_TRAIN:
             shared = self._shared(instruction)
@@ -111,7 +115,7 @@ class GraphNode:
             graphs |= {without(FUSED, m): without_modality(self.graph, m) for m in self.graph.modalities}
         evaluations = []
         for name, graph in graphs.items():
-            logits_NC = network(graph).logits_NC
+            logits_NC = network(graph).out_NO
             for split in (VALIDATION, TEST):
                 index = graph.parts[split]
                 if len(index):

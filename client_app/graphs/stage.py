@@ -35,12 +35,12 @@ class StageNetwork(GraphNetwork):
     Args:
         config: the run.
         widths: F of each modality.
-        classes: C.
+        outputs: O.
     """
 
     anchor_KD: Tensor
 
-    def __init__(self, config: RunConfig, widths: Mapping[str, int], classes: int) -> None:
+    def __init__(self, config: RunConfig, widths: Mapping[str, int], outputs: int) -> None:
         super().__init__()
         settings, self.dropout = config.stage, config.graph.dropout
         self.settings = settings
@@ -50,7 +50,7 @@ class StageNetwork(GraphNetwork):
             {m: made(config, _translation, width, settings.width, "translation", m) for m, width in widths.items()}
         )
         self.layers = ControlledPropagation(config)
-        self.head = made(config, nn.Linear, config.graph.hidden, classes, "head")
+        self.head = made(config, nn.Linear, config.graph.hidden, outputs, "head")
         self._width = config.graph.hidden
 
     @property
@@ -65,8 +65,8 @@ class StageNetwork(GraphNetwork):
         z_ND = q_NK @ self.anchor_KD
         apart_ND = F.rms_norm((q_NK - 1 / q_NK.shape[1]) @ self.anchor_KD, (self.settings.width,))
         hidden_NH, temperature_N, gate_N = self.layers(apart_ND, q_NK, graph.edges)
-        logits_NC = self.head(F.dropout(hidden_NH, self.dropout, self.training))
-        return Seen(hidden_NH, logits_NC, u_MND, q_NK, z_ND, temperature_N, gate_N)
+        out_NO = self.head(F.dropout(hidden_NH, self.dropout, self.training))
+        return Seen(hidden_NH, out_NO, u_MND, q_NK, z_ND, temperature_N, gate_N)
 
 
 class ControlledPropagation(nn.Module):

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from client_app.data.graph import TRAIN, NodeGraph
 from client_app.graphs.network import GraphNetwork, Seen
+from client_app.graphs.tasks import task_loss
 from client_app.schedules.descent import TOTAL, learning_rate
 from concord.config import RunConfig
 from concord.functional.prototypes import prototype_loss
@@ -44,7 +44,7 @@ def train_network(network: GraphNetwork, graph: NodeGraph, config: RunConfig, sh
     network.train()
     with seeded(config.seed, "training", graph.name, round_):  # dropout
         for _ in range(config.local_steps):
-            terms = objective(network(graph), graph, config, shared)
+            terms = objective(network, graph, config, shared)
             total = torch.stack([torch.zeros((), device=graph.y.device), *terms.values()]).sum()
             if total.requires_grad:
                 optimiser.zero_grad()
@@ -56,15 +56,14 @@ def train_network(network: GraphNetwork, graph: NodeGraph, config: RunConfig, sh
     return dict(sums)
 
 
-def objective(seen: Seen, graph: NodeGraph, config: RunConfig, shared: Shared) -> dict[str, Tensor]:
+def objective(network: GraphNetwork, graph: NodeGraph, config: RunConfig, shared: Shared) -> dict[str, Tensor]:
     """Named scalar terms, already weighted."""
-    learnt_N = graph.parts[TRAIN]
-    terms: dict[str, Tensor] = {}
-    if len(learnt_N):
-        terms["task"] = F.cross_entropy(seen.logits_NC[learnt_N], graph.y[learnt_N])
-        if config.method == "fedproto" and shared.prototypes is not None:
-            weight = config.fedproto.weight
-            terms["prototype"] = weight * prototype_loss(seen.hidden_NH[learnt_N], graph.y[learnt_N], *shared.prototypes)
+    seen, learnt_N = network(graph), graph.parts[TRAIN]
+    task = task_loss(network, seen, graph, config)
+    terms = {} if task is None else {"task": task}
+    if config.method == "fedproto" and shared.prototypes is not None and len(learnt_N):
+        weight = config.fedproto.weight
+        terms["prototype"] = weight * prototype_loss(seen.hidden_NH[learnt_N], graph.y[learnt_N], *shared.prototypes)
     if config.method == "stage":
         terms |= semantic_terms(seen, config, shared)
     return terms

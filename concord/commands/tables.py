@@ -23,17 +23,22 @@ LIMITS = {Ge: (">=", "ge"), Gt: (">", "gt"), Le: ("<=", "le")}
 
 
 def result_table(result: Result) -> Table:
-    """Accuracy by modality and split, then bytes and time."""
-    splits = list(result.accuracy)
+    """Accuracy by modality and split, or mean reciprocal ranks by kind of questions, then bytes and time."""
+    splits = list(result.ranking or result.accuracy)
     title = f"{result.method} on {result.suite} ({result.scenario}), {result.rounds} rounds, seed {result.seed}"
     caption = (
         f"up {decimal(result.bytes.up_total)}, down {decimal(result.bytes.down_total)}, "
         f"{result.seconds.total:.0f} s, {len(result.rejections)} rejected"
     )
     table = Table(title=title, caption=caption, min_width=len(title))
-    table.add_column("accuracy")
+    table.add_column("mean reciprocal rank" if result.ranking else "accuracy")
     for split in splits:
         table.add_column(split, justify="right")
+    if result.ranking:
+        for kind in sorted({kind for by_kind in result.ranking.values() for kind in by_kind}):
+            ranked = [result.ranking[split].get(kind) for split in splits]
+            table.add_row(kind, *("-" if r is None else f"{r.mrr:.3f} (by chance {r.chance:.3f})" for r in ranked))
+        return table
     named = {name for by_name in result.accuracy.values() for name in by_name}
     for modality in sorted(named, key=lambda name: (not of_all_slices(name), name)):
         figures = [result.accuracy[split].get(modality) for split in splits]

@@ -11,6 +11,7 @@ from concord.samples import FUSED
 from server_app.report.formats import duration, percent, score, size, whole
 from server_app.report.panels import precision, retrieval_maps
 from server_app.report.run_view import Run, defined, figure, total
+from server_app.results import Ranking
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Card:
 
 def headline(run: Run) -> list[Card]:
     cards = [_accuracy_card(split, run.accuracy[split]) for split in run.splits if run.accuracy.get(split)]
+    cards += [_ranking_card(split, table) for split, table in sorted(run.ranking.items())]
     if cka := defined(run.cka):
         least = min(cka, key=cka.__getitem__)
         note = f"least: {least.replace('|', ' – ')}, {score(cka[least])}"
@@ -48,6 +50,12 @@ def _accuracy_card(split: str, table: Mapping[str, float]) -> Card:
     least = min(alone, key=alone.__getitem__)
     note = f"least: {least}, {percent(alone[least])}" if len(alone) > 1 else least
     return Card(label, percent(fmean(alone.values())), note)
+
+
+def _ranking_card(split: str, table: Mapping[str, Ranking]) -> Card:
+    """The mean over the kinds of questions."""
+    found, chance = (fmean(figures) for figures in zip(*((one.mrr, one.chance) for one in table.values()), strict=True))
+    return Card(f"Mean reciprocal rank, {split} split", score(found), f"by chance: {score(chance)}")
 
 
 def _round_cards(run: Run) -> list[Card]:

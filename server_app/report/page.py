@@ -56,6 +56,8 @@ def render_report(config: Mapping[str, Any], metrics: Iterable[Line], result: Re
         accuracy_charts=panels.accuracy_charts(run),
         node_rows=panels.node_rows(run),
         slice_tables=panels.slice_tables(everything),
+        ranking_charts=panels.ranking_charts(run),
+        ranking_rows=panels.ranking_rows(run),
         absent_rows=panels.absent_rows(everything),
         cka_charts=panels.cka_charts(run),
         cka_map=panels.cka_map(run),
@@ -71,7 +73,7 @@ def render_report(config: Mapping[str, Any], metrics: Iterable[Line], result: Re
 
 def _contents(run: Run) -> dict[str, str]:
     """The sections of the page by id."""
-    left_out = LEFT_OUT["agents" if run.of_agents else "graphs" if run.of_graphs else "samples"]
+    left_out = LEFT_OUT["agents" if run.of_agents else run.task if run.of_graphs else "samples"]
     return {name: title for name, (title, _) in SECTIONS.items() if name not in left_out}
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 LIGHT = ("#0068a8", "#c8500a", "#00805c", "#a3488c", "#8f6b00", "#4c5a9e", "#8c3b3b", "#7a5230", "#3f4852", "#8791a0")
 DARK = ("#5ab4f0", "#ff9550", "#35cf9d", "#e69bd0", "#e8bf4a", "#a5b0f5", "#f08a8a", "#d2a679", "#d5dbe2", "#7d8896")
 UP, DOWN = 8, 9
+ANSWERS = 0
 SLOTS = ("image", "speech", "pen", "word", "sign", "text", "sensor", "table")
 
 

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
+from statistics import fmean
 
 from markupsafe import Markup
 
@@ -14,9 +15,9 @@ from concord.kinds import SLICES, alone, of_all_slices, without
 from concord.samples import FUSED
 from server_app.report.charts import Series, column_chart, line_chart
 from server_app.report.formats import axis_percent, millionths, score, size
-from server_app.report.palette import DOWN, UP
+from server_app.report.palette import ANSWERS, DOWN, UP
 from server_app.report.run_view import Line, Run, defined, figure, text
-from server_app.results import Result, Retrieval
+from server_app.results import Ranking, Result, Retrieval
 
 SPACES = {"anchor-coordinates": "Anchor coordinates", "pooled": "Pooled embeddings"}
 
@@ -107,6 +108,27 @@ def absent_rows(run: Run) -> list[tuple[str, Mapping[str, float]]]:
     rows = [(label, {s: table[name] for s, table in run.accuracy.items() if name in table}) for label, name in names.items()]
     measured: list[tuple[str, Mapping[str, float]]] = [row for row in rows if row[1]]
     return measured if len(measured) > 1 else []
+
+
+def ranking_charts(run: Run) -> list[tuple[str, Markup]]:
+    """One chart a split, of the mean over the kinds of questions."""
+    drawn: list[tuple[str, Markup]] = []
+    for split in sorted({text(line, "split") for line in run.scope("ranking")}):
+        lines = [line for line in run.scope("ranking") if text(line, "split") == split]
+        series = []
+        for label, slot, key in (("answers", ANSWERS, "mrr"), ("by chance", None, "chance")):
+            by_round: defaultdict[int, list[float]] = defaultdict(list)
+            for line in lines:
+                by_round[line["round"] - 1].append(figure(line, key))
+            series.append(Series(label, slot, tuple((round_, fmean(found)) for round_, found in sorted(by_round.items()))))
+        title = f"Mean reciprocal rank on the {split} split"
+        drawn.append((title, line_chart(series, title, "rounds of training", score, 1.0, run.rounds_kept)))
+    return drawn
+
+
+def ranking_rows(run: Run) -> list[tuple[str, str, Ranking]]:
+    """Split, kind of questions, and how high right answers rank."""
+    return [(split, kind, one) for split, table in sorted(run.ranking.items()) for kind, one in sorted(table.items())]
 
 
 def slice_tables(run: Run) -> list[SliceTable]:

@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from concord.graphs import GRAPHS
+from concord.graphs import GRAPHS, Task
 from concord.kinds import kind_of, of_all_slices
 from concord.run_folder import last_event
 from concord.samples import FUSED
+from concord.scenario import task_of
 from server_app.report.palette import palette_slots
-from server_app.results import Node, Rejection, Result
+from server_app.results import Node, Ranking, Rejection, Result, ranking_of
 from strategies.registry import METHODS, MethodEntry
 
 Line = Mapping[str, Any]
@@ -51,6 +52,11 @@ class Run:
     def of_graphs(self) -> bool:
         """Whether nodes are parties to a graph, whose predictions are all of the nodes of a graph."""
         return self.setting("suite") in GRAPHS
+
+    @property
+    def task(self) -> Task:
+        """What is learnt of a graph."""
+        return task_of(self.setting("scenario"))
 
     @cached_property
     def state(self) -> tuple[str, str]:
@@ -95,6 +101,16 @@ class Run:
         for line in self.scope("node"):
             latest[text(line, "node")][text(line, "split")][text(line, "modality")] = figure(line, "accuracy")
         return {node: dict(splits) for node, splits in latest.items()}
+
+    @cached_property
+    def ranking(self) -> dict[str, dict[str, Ranking]]:
+        """Split -> kind of questions -> how high right answers rank."""
+        if self.result:
+            return self.result.ranking
+        latest: defaultdict[str, dict[str, Ranking]] = defaultdict(dict)
+        for line in self.scope("ranking"):
+            latest[text(line, "split")][text(line, "kind")] = ranking_of(line)
+        return dict(latest)
 
     @cached_property
     def cka(self) -> dict[str, float]:

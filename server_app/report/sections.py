@@ -74,6 +74,31 @@ modalities have in common, unique what one of them has, synergistic what only al
 </section>
 """
 
+RANKING = """
+<section id="ranking"><h2>Ranking</h2>
+{% if ranking_rows %}
+<p class="lead">{% if run.task == "links" %}Among nodes that are linked to a node and nodes that are not, how high the linked one
+ranks; the links were held out of the graph.
+{%- else %}How high a node ranks among nodes that nobody learnt from, when it is looked for by one modality among the views of
+another.{% endif %} Questions are about the nodes of each party.</p>
+<div class="grid">{{ figures(ranking_charts) }}</div>
+<div class="scroll"><table>
+  <caption>{{ "At the end" if run.result else "Latest" }}</caption>
+  <thead><tr>{{ th("Questions") }}{{ th("Split") }}{{ th("Mean reciprocal rank") }}{{ th("First", "number") }}
+    {{ th("Among ten", "number") }}{{ th("By chance", "number") }}{{ th("Questions", "number") }}</tr></thead>
+  <tbody>
+  {% for split, kind, one in ranking_rows %}
+  <tr><th scope="row">{{ kind | replace("->", " → ") }}</th><td>{{ split }}</td>
+    <td><div class="measure">{{ bar(one.mrr, palette.ANSWERS, one.chance) }}{{ one.mrr | score }}</div></td>
+    {{ n(one.hits_at_1 | percent) }}{{ n(one.hits_at_10 | percent) }}
+    {{ n(one.chance | score) }}{{ n(one.questions | whole) }}</tr>
+  {% endfor %}
+  </tbody>
+</table></div>
+{% else %}<p class="quiet">Nothing has been ranked yet.</p>{% endif %}
+</section>
+"""
+
 ABSENT = """
 <section id="absent"><h2>Without a modality</h2>
 {% if absent_rows %}
@@ -236,6 +261,7 @@ RUN = """
 SECTIONS = {  # by id: how the page's contents name it, and its template
     "accuracy": ("Accuracy", ACCURACY),
     "slices": ("Slices", SLICES),
+    "ranking": ("Ranking", RANKING),
     "absent": ("Without a modality", ABSENT),
     "agreement": ("Agreement", AGREEMENT),
     "retrieval": ("Retrieval", RETRIEVAL),
@@ -244,8 +270,10 @@ SECTIONS = {  # by id: how the page's contents name it, and its template
     "rejections": ("Rejected replies", REJECTIONS),
     "run": ("The run", RUN),
 }
-LEFT_OUT = {  # by whom a run is of: the sections that say nothing there
-    "samples": ("slices", "absent"),
-    "agents": ("absent", "agreement", "retrieval", "weights"),
-    "graphs": ("slices", "agreement", "retrieval"),
+LEFT_OUT = {  # by whom a run is of, or its task on a graph: the sections that say nothing there
+    "samples": ("slices", "ranking", "absent"),
+    "agents": ("ranking", "absent", "agreement", "retrieval", "weights"),
+    "classes": ("slices", "ranking", "agreement", "retrieval"),
+    "links": ("accuracy", "slices", "absent", "agreement", "retrieval"),
+    "retrieval": ("accuracy", "slices", "absent", "agreement", "retrieval"),
 }

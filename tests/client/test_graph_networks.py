@@ -71,7 +71,7 @@ def test_gcn_is_as_published(tmp_path: Path) -> None:
     parts = (a_NN @ graph.x[m] @ first[m]["linear.weight"].T + first[m]["propagate.bias"] for m in WIDTHS)
     hidden_NH = sum(parts, torch.zeros(())).relu()
     logits_NC = a_NN @ hidden_NH @ head["lin.weight"].T + head["bias"]
-    torch.testing.assert_close(network(graph).logits_NC, logits_NC)
+    torch.testing.assert_close(network(graph).out_NO, logits_NC)
 
 
 def test_sage_is_as_published(tmp_path: Path) -> None:
@@ -84,13 +84,13 @@ def test_sage_is_as_published(tmp_path: Path) -> None:
         named = dict(module.named_parameters())
         logits_NC = logits_NC + mean_NN @ graph.x[m] @ named["theirs.weight"].T
         logits_NC = logits_NC + graph.x[m] @ named["own.weight"].T + named["own.bias"]
-    torch.testing.assert_close(network(graph).logits_NC, logits_NC)
+    torch.testing.assert_close(network(graph).out_NO, logits_NC)
 
 
 def test_an_mlp_does_not_look_at_edges(tmp_path: Path) -> None:
     graph, network = made_up(), network_of(tmp_path, "mlp", {"graph.layers": 3})
     bare = replace(graph, edges=graph.edges[:, :0])
-    assert torch.equal(network(graph).logits_NC, network(bare).logits_NC)
+    assert torch.equal(network(graph).out_NO, network(bare).out_NO)
 
 
 @pytest.mark.parametrize("architecture", ["gcn", "sage", "mlp", "stage"])
@@ -102,9 +102,9 @@ def test_every_network_has_groups_and_learns(architecture: str, layers: int, tmp
     assert all(torch.equal(a, b) for a, b in zip(network.state_dict().values(), again.state_dict().values(), strict=True))
     in_groups = [p for group in network.groups().values() for p in group.values()]
     assert sorted(map(id, in_groups)) == sorted(map(id, network.parameters()))
-    before = objective(network(graph), graph, config, Shared())["task"].item()
+    before = objective(network, graph, config, Shared())["task"].item()
     losses = train_network(network, graph, config, Shared(), 1)
-    after = objective(network(graph), graph, config, Shared())["task"].item()
+    after = objective(network, graph, config, Shared())["task"].item()
     assert after < 0.5 * before
     assert losses["total"] == pytest.approx(sum(value for name, value in losses.items() if name != "total"))
 
@@ -119,10 +119,10 @@ def test_sparse_features_give_what_dense_ones_do(architecture: str, tmp_path: Pa
     networks = [build_network(config, WIDTHS, CLASSES) for _ in range(2)]
     for network, seen in zip(networks, (dense, sparse), strict=True):
         train_network(network, seen, config, Shared(), 1)
-    torch.testing.assert_close(networks[0](dense).logits_NC, networks[1](sparse).logits_NC, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(networks[0](dense).out_NO, networks[1](sparse).out_NO, rtol=1e-3, atol=1e-4)
     blind = (without_modality(graph, "flag") for graph in (dense, sparse))
     torch.testing.assert_close(
-        *(network(graph).logits_NC for network, graph in zip(networks, blind, strict=True)), rtol=1e-3, atol=1e-4
+        *(network(graph).out_NO for network, graph in zip(networks, blind, strict=True)), rtol=1e-3, atol=1e-4
     )
 
 
@@ -143,7 +143,7 @@ def test_a_modality_may_be_absent_at_inference(architecture: str, tmp_path: Path
     assert not blind.x["flag"].any()
     assert not blind.present["flag"].any()
     assert graph.present["flag"].any()
-    assert not torch.allclose(network(graph).logits_NC, network(blind).logits_NC)
+    assert not torch.allclose(network(graph).out_NO, network(blind).out_NO)
     if architecture == "stage":  # a node that never had it is translated alike
         never_N = ~graph.present["flag"]
         torch.testing.assert_close(network(graph).z_ND[never_N], network(blind).z_ND[never_N])
@@ -166,13 +166,13 @@ def test_every_switch_of_stage_takes_its_term_away(tmp_path: Path) -> None:
     table = merge_prototypes([mean_KD], [mass_K], torch.zeros(4, 5), torch.zeros(4, dtype=torch.bool), 0.5)[0], mass_K
     terms = {"calibration", "entropy", "agreement"}
     config = config_of(tmp_path, "stage")
-    assert objective(network(graph), graph, config, Shared(table)).keys() == {"task", *terms}
-    assert objective(network(graph), graph, config, Shared()).keys() == {"task", *(terms - {"agreement"})}
+    assert objective(network, graph, config, Shared(table)).keys() == {"task", *terms}
+    assert objective(network, graph, config, Shared()).keys() == {"task", *(terms - {"agreement"})}
     for name in terms:
         config = config_of(tmp_path, "stage", {f"stage.{name}-weight": 0.0})
-        assert objective(network(graph), graph, config, Shared(table)).keys() == {"task", *(terms - {name})}
+        assert objective(network, graph, config, Shared(table)).keys() == {"task", *(terms - {name})}
     uniform, usage = (
-        objective(network(graph), graph, config_of(tmp_path, "stage", {"stage.prior": prior}), Shared(table))["calibration"]
+        objective(network, graph, config_of(tmp_path, "stage", {"stage.prior": prior}), Shared(table))["calibration"]
         for prior in ("uniform", "usage")
     )
     assert bool(usage.isfinite())

@@ -34,6 +34,8 @@ SENSORS = ("accelerometer", "gyroscope")
         ("multimodal=0.5+skew=0.3+local-heads", Scenario("local-heads", multimodal=0.5, skew=0.3)),
         ("graph=citeseer+drift=rotation", Scenario(graph="citeseer", drift="rotation")),
         ("drift=none", Scenario()),
+        ("task=links+drift=encoder", Scenario(drift="encoder", task="links")),
+        ("task=classes", Scenario()),
     ],
 )
 def test_words_are_read_and_written_back(text: str, scenario: Scenario) -> None:
@@ -130,6 +132,7 @@ def test_a_suite_refuses_what_makes_no_sense_with_the_reason(suite: str) -> None
         "local-heads": "local-heads",
         "graph": "graph=cora",
         "drift": "drift=rotation",
+        "task": "task=links",
     }
     for word, text in told.items():
         if word in found.refused:
@@ -138,7 +141,7 @@ def test_a_suite_refuses_what_makes_no_sense_with_the_reason(suite: str) -> None
         else:
             parse_scenario(text, found.modality_names, found.refused)
     refused = {name: set(suite.refused) for name, suite in SUITES.items()}
-    kinds, graphs = {"multimodal", "unbalanced"}, {"graph", "drift"}
+    kinds, graphs = {"multimodal", "unbalanced"}, {"graph", "drift", "task"}
     assert refused["digits"] == refused["demo"] == {"missing", "skew"} | kinds | graphs
     assert refused["activity"] == refused["activity-validation"] == {"unlabelled", "disjoint-labels"} | kinds | graphs
     assert refused["strokes"] == {"unlabelled", "disjoint-labels", "missing", "skew"} | kinds | graphs

@@ -109,6 +109,67 @@ def test_hostile_moments_are_left_out_with_their_reason(graph: Settings, tmp_pat
     assert all(math.isfinite(a.accuracy) for a in result.accuracy["test"].values())
 
 
+@pytest.mark.parametrize("method", ["stage", "fedavg", "local", "centralised"])
+def test_links_are_learnt_and_ranked(method: str, graph: Settings, tmp_path: Path) -> None:
+    result = run_tiny(tmp_path, {**graph, "method": method, "scenario": "graph=texas+task=links"}, PARTIES)
+    assert result.rejections == []
+    assert result.accuracy == {}
+    ranked = result.ranking["test"]["links"]
+    assert ranked.questions > 20
+    assert 0 < ranked.chance < 0.2
+    assert ranked.hits_at_1 <= ranked.mrr <= 1
+    assert ranked.hits_at_1 <= ranked.hits_at_10
+    assert result.bytes.up_per_node_round > 0
+
+
+def test_a_country_is_looked_for_by_another_modality_of_it(worldgraph: Path, tmp_path: Path) -> None:
+    settings: Settings = {
+        "suite": "world",
+        "scenario": "graph=borders+task=retrieval+missing=0.3+drift=rotation",
+        "data": str(worldgraph),
+        "method": "stage",
+        "rounds": 1,
+    }
+    result = run_tiny(tmp_path, settings, tuple(f"borders-{number}" for number in range(1, 7)))
+    assert result.rejections == []
+    assert result.ranking.keys() == {"validation", "test"}
+    assert {"flag->text", "text->flag", "numbers->outline"} <= result.ranking["test"].keys()
+    assert all(0 < ranked.chance <= 1 and ranked.questions > 0 for ranked in result.ranking["test"].values())
+
+
+def more_first_than_asked(report: pb.Report, arrays: Arrays) -> None:
+    report.rankings[0].first = report.rankings[0].questions + 1
+
+
+def ranks_too_high(report: pb.Report, arrays: Arrays) -> None:
+    report.rankings[0].reciprocal_ranks = report.rankings[0].questions
+
+
+def ranks_not_finite(report: pb.Report, arrays: Arrays) -> None:
+    report.rankings[0].reciprocal_ranks = math.nan
+
+
+def chance_above_all(report: pb.Report, arrays: Arrays) -> None:
+    report.rankings[0].chance = math.inf
+
+
+def ranks_of_other_questions(report: pb.Report, arrays: Arrays) -> None:
+    report.rankings[0].kind = "features->links"
+
+
+def ranks_told_twice(report: pb.Report, arrays: Arrays) -> None:
+    report.rankings.append(report.rankings[0])
+
+
+def test_hostile_ranks_are_left_out_with_their_reason(graph: Settings, tmp_path: Path) -> None:
+    impossible = (more_first_than_asked, ranks_too_high, ranks_not_finite, chance_above_all)
+    attacks = (*impossible, ranks_of_other_questions, ranks_told_twice)
+    settings = {**graph, "scenario": "graph=texas+task=links", "rounds": len(attacks)}
+    result = run_tiny(tmp_path, settings, PARTIES, in_turn(HOSTILE, (edit(change) for change in attacks), 1))
+    reasons = ["evaluation"] * 4 + ["unknown-modality"] * 2
+    assert [(r.round, r.node, r.reason) for r in result.rejections] == [(i, NAME, why) for i, why in enumerate(reasons, 1)]
+
+
 def test_moments_that_nobody_asked_for_are_left_out(graph: Settings, tmp_path: Path) -> None:
     def add(report: pb.Report, arrays: Arrays) -> None:
         report.moments.anchors = 3
@@ -139,6 +200,7 @@ def test_a_party_with_other_classes_is_refused(graph: Settings, tmp_path: Path) 
         ({"suite": "world", "method": "parse"}, "parse trains models of samples"),
         ({"suite": "world", "method": "stage", "graph.architecture": "gcn"}, "a network of its own"),
         ({"suite": "world", "method": "fedavg", "update.values": "int8"}, "travel whole"),
+        ({"suite": "world", "method": "fedproto", "scenario": "task=links"}, "agrees on classes"),
     ],
 )
 def test_settings_that_make_no_sense_for_graphs(settings: Settings, told: str, tmp_path: Path) -> None:

@@ -123,6 +123,24 @@ def test_the_page_of_a_graph_shows_parties_and_what_a_lost_modality_costs(tmp_pa
     assert re.search(r"all modalities.*without features.*12\.5", absent, re.DOTALL)
 
 
+def test_the_page_of_links_shows_how_high_they_rank(tmp_path: Path) -> None:
+    data = str(write_texas(tmp_path / "packs"))
+    scenario = "graph=texas+task=links"
+    settings: Settings = {"method": "stage", "suite": "heterophily", "scenario": scenario, "data": data, "rounds": 2}
+    result = run_tiny(tmp_path / "run", settings, ("texas-1", "texas-2", "texas-3"))
+    folder = RunFolder(tmp_path / "run")
+    html, page = _page(folder)
+    sections = [found["id"] for tag, found in page.elements if tag == "section"]
+    assert sections[0] == "ranking"
+    assert "accuracy" not in sections
+    told, links = html.partition('id="ranking"')[2].partition("</section>")[0], result.ranking["test"]["links"]
+    assert f"{links.mrr:.2f}" in told
+    assert "the links were held out" in told
+    assert f"by chance: {links.chance:.2f}" in html
+    (tmp_path / "run" / "result.json").unlink()
+    assert "Latest" in _page(folder)[0].partition('id="ranking"')[2]
+
+
 def test_the_page_loads_nothing(tmp_path: Path) -> None:
     html, page = _page(write_synthetic_run(tmp_path))
     assert "http://" not in html

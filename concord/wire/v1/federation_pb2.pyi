@@ -620,6 +620,49 @@ class GroupClaim(_message.Message):
 Global___GroupClaim: _TypeAlias = GroupClaim  # noqa: Y015
 
 @_typing.final
+class Ranking(_message.Message):
+    """How high the right answers to questions of one kind rank among wrong ones: sums over the questions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    SPLIT_FIELD_NUMBER: _builtins.int
+    QUESTIONS_FIELD_NUMBER: _builtins.int
+    RECIPROCAL_RANKS_FIELD_NUMBER: _builtins.int
+    FIRST_FIELD_NUMBER: _builtins.int
+    AMONG_TEN_FIELD_NUMBER: _builtins.int
+    CHANCE_FIELD_NUMBER: _builtins.int
+    kind: _builtins.str
+    """"links", or the modality asked from -> the one asked for"""
+    split: _builtins.str
+    questions: _builtins.int
+    reciprocal_ranks: _builtins.float
+    first: _builtins.int
+    """ranked first"""
+    among_ten: _builtins.int
+    """ranked among the first ten"""
+    chance: _builtins.float
+    """reciprocal ranks that an order by chance has on average"""
+    def __init__(
+        self,
+        *,
+        kind: _builtins.str = ...,
+        split: _builtins.str = ...,
+        questions: _builtins.int = ...,
+        reciprocal_ranks: _builtins.float = ...,
+        first: _builtins.int = ...,
+        among_ten: _builtins.int = ...,
+        chance: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["among_ten", b"among_ten", "chance", b"chance", "first", b"first", "kind", b"kind", "questions", b"questions", "reciprocal_ranks", b"reciprocal_ranks", "split", b"split"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Ranking: _TypeAlias = Ranking  # noqa: Y015
+
+@_typing.final
 class Evaluation(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -768,6 +811,7 @@ class Report(_message.Message):
     NEEDS_BASE_FIELD_NUMBER: _builtins.int
     PARCELS_FIELD_NUMBER: _builtins.int
     MOMENTS_FIELD_NUMBER: _builtins.int
+    RANKINGS_FIELD_NUMBER: _builtins.int
     schema_version: _builtins.int
     round: _builtins.int
     node: _builtins.str
@@ -798,6 +842,10 @@ class Report(_message.Message):
     def moments(self) -> Global___AnchorMoments:
         """of a party to a graph: what its nodes are like at each anchor"""
 
+    @_builtins.property
+    def rankings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Ranking]:
+        """of a party to a graph that is asked for nodes, not for classes"""
+
     def __init__(
         self,
         *,
@@ -815,10 +863,11 @@ class Report(_message.Message):
         needs_base: _builtins.bool = ...,
         parcels: _abc.Iterable[Global___Parcel] | None = ...,
         moments: Global___AnchorMoments | None = ...,
+        rankings: _abc.Iterable[Global___Ranking] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["moments", b"moments", "prototypes", b"prototypes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["anchor_digest", b"anchor_digest", "embeddings", b"embeddings", "evaluations", b"evaluations", "grams", b"grams", "groups", b"groups", "losses", b"losses", "moments", b"moments", "needs_base", b"needs_base", "node", b"node", "parcels", b"parcels", "prototypes", b"prototypes", "round", b"round", "schema_version", b"schema_version", "seconds", b"seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["anchor_digest", b"anchor_digest", "embeddings", b"embeddings", "evaluations", b"evaluations", "grams", b"grams", "groups", b"groups", "losses", b"losses", "moments", b"moments", "needs_base", b"needs_base", "node", b"node", "parcels", b"parcels", "prototypes", b"prototypes", "rankings", b"rankings", "round", b"round", "schema_version", b"schema_version", "seconds", b"seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
