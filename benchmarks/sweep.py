@@ -22,7 +22,7 @@ from concord.run_folder import Line
 from concord.samples import FUSED
 
 Figures = dict[str, Any]
-KEPT = ("accuracy", "retrieval", "cka", "bytes", "seconds")
+KEPT = ("accuracy", "retrieval", "ranking", "cka", "bytes", "seconds")
 SEEDS = (0, 1, 2, 3, 4)
 
 

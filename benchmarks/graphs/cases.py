@@ -1,4 +1,4 @@
-"""What is compared on the suites of graphs: STAGE and its peers, for each graph and drift.
+"""What is compared on the suites of graphs: STAGE and its peers, for each graph, drift and task.
 
 All rows take as many steps. Rows of `centralised` are without drift: there is one semantics where all data are in one place.
 """
@@ -11,7 +11,8 @@ from benchmarks.sweep import Case, Row
 from client_app.data.registry import find_suite
 from client_app.data.suite import GraphSuite
 from concord.config import Scalar
-from concord.graphs import DRIFTS, Drift
+from concord.graphs import DRIFTS, Drift, Task
+from concord.scenario import Scenario
 
 SEEDS = {"citation": tuple(range(5)), "heterophily": tuple(range(10)), "world": tuple(range(5))}  # heterophily: its ten splits
 COMMON: dict[str, Scalar] = {"lr": 0.01, "clip-norm": 1e6}
@@ -25,6 +26,7 @@ CENTRALISED = Row("centralised, GCN", "centralised")
 STAGE = Row("stage", "stage")
 FEDAVG = Row("fedavg, GCN", "fedavg")
 SAME_NETWORK = _network("fedavg, homophily control", "fedavg", "stage")
+LOCAL_GCN = Row("local, GCN", "local")
 LOCAL_MLP = _network("local, MLP", "local", "mlp")
 POOLED_ROWS = (
     CENTRALISED,
@@ -38,10 +40,17 @@ ROWS = (
     _network("fedavg, MLP", "fedavg", "mlp"),
     SAME_NETWORK,
     Row("fedproto, GCN", "fedproto"),
-    Row("local, GCN", "local"),
+    LOCAL_GCN,
     LOCAL_MLP,
     _network("local, STAGE's network", "local", "stage"),
 )
+TASK_POOLED_ROWS = (CENTRALISED, _network("centralised, STAGE's network", "centralised", "stage"))
+TASK_ROWS = (STAGE, FEDAVG, SAME_NETWORK, LOCAL_GCN, _network("local, STAGE's network", "local", "stage"))
+RANKED: dict[str, tuple[tuple[str, Task], ...]] = {  # graphs and the tasks of which nodes are ranked
+    "citation": (("cora", "links"), ("citeseer", "links")),
+    "heterophily": (("texas", "links"), ("chameleon_filtered", "links")),
+    "world": (("borders", "links"), ("trade", "links"), ("borders", "retrieval"), ("trade", "retrieval")),
+}
 ABLATIONS = (
     Row("no calibration", "stage", {"stage.calibration-weight": 0.0}),
     Row("no entropy", "stage", {"stage.entropy-weight": 0.0}),
@@ -62,9 +71,9 @@ def graphs_of(suite: str) -> tuple[str, ...]:
     return tuple(graph.name for graph in found.graphs)
 
 
-def scenario(graph: str, drift: Drift = "none") -> str:
-    """The scenario of a graph under a drift."""
-    return f"graph={graph}" + ("" if drift == "none" else f"+drift={drift}")
+def scenario(graph: str, drift: Drift = "none", task: Task = "classes") -> str:
+    """The scenario of a graph under a drift, with a task."""
+    return str(Scenario(graph=graph, drift=drift, task=task))
 
 
 def method_cases(suite: str) -> Callable[[], Iterator[Case]]:
@@ -78,6 +87,12 @@ def method_cases(suite: str) -> Callable[[], Iterator[Case]]:
                 for drift in DRIFTS:
                     for row in ROWS:
                         yield Case(suite, row, scenario(graph, drift), seed, COMMON)
+            for graph, task in RANKED[suite]:
+                for row in TASK_POOLED_ROWS:
+                    yield Case(suite, row, scenario(graph, task=task), seed, COMMON)
+                for drift in DRIFTS:
+                    for row in TASK_ROWS:
+                        yield Case(suite, row, scenario(graph, drift, task), seed, COMMON)
 
     return cases
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from statistics import mean
 
 from benchmarks.graphs.cases import (
@@ -12,10 +12,13 @@ from benchmarks.graphs.cases import (
     FEDAVG,
     LOCAL_MLP,
     POOLED_ROWS,
+    RANKED,
     ROWS,
     SAME_NETWORK,
     SEEDS,
     STAGE,
+    TASK_POOLED_ROWS,
+    TASK_ROWS,
     ablation_cases,
     graphs_of,
     method_cases,
@@ -25,7 +28,7 @@ from benchmarks.markdown import Figure, Results, bytes_of, cell, cpu_seconds, di
 from benchmarks.sweep import Case, Figures, Row
 from client_app.data.graph import TEST
 from concord.functional.statistics import paired_difference
-from concord.graphs import DRIFTS, Drift
+from concord.graphs import DRIFTS, Drift, Task
 from concord.samples import FUSED
 
 POINT = 0.01
@@ -47,6 +50,10 @@ def page_of(suite: str) -> Callable[[Results], str]:
         ]
         for graph in graphs_of(suite):
             parts += [f"## `{graph}`", method_table(results, suite, graph)]
+        for graph, task in RANKED[suite]:
+            chance = cell(values(results, suite, CENTRALISED, graph, "none", by_chance, task))
+            lead = f"Mean reciprocal rank over all kinds of questions; {chance} by chance."
+            parts += [f"## `{graph}`, task `{task}`", lead, ranking_table(results, suite, graph, task)]
         parts += [
             f"## Ablations of `stage` on `{graphs_of(suite)[0]}`",
             seeds_run(results, list(ablation_cases(suite)())),
@@ -70,6 +77,13 @@ def method_table(results: Results, suite: str, graph: str) -> str:
         rows.append([row.name, *by_drift, up, down, cell(values(results, suite, row, graph, "none", cpu_seconds), 1, 0)])
     header = [f"drift: {drift}" for drift in DRIFTS]
     return table(["method", *header, "kB up / party and round", "kB down / party and round", "CPU seconds"], rows)
+
+
+def ranking_table(results: Results, suite: str, graph: str, task: Task) -> str:
+    """Mean reciprocal ranks under each drift."""
+    rows = [[row.name, cell(values(results, suite, row, graph, "none", rank, task)), "", ""] for row in TASK_POOLED_ROWS]
+    rows += [[row.name, *(cell(values(results, suite, row, graph, drift, rank, task)) for drift in DRIFTS)] for row in TASK_ROWS]
+    return table(["method", *(f"drift: {drift}" for drift in DRIFTS)], rows)
 
 
 def ablation_table(results: Results, suite: str) -> str:
@@ -97,48 +111,60 @@ def aims(results: Results, suite: str) -> list[tuple[str, str, bool | None]]:
             own = values(results, suite, CENTRALISED, graph, "none", accuracy)
             near = abs(mean(own) - PUBLISHED[graph]) <= POINT if len(own) == len(SEEDS[suite]) else None
             found.append((f"{graph}: centralised GCN at {PUBLISHED[graph]}, plus or minus one point", cell(own), near))
-        for drift in DRIFTS:
-            name = f"{graph}, drift {drift}"
-            if suite == "heterophily":
-                found.append(_compared(results, suite, graph, drift, LOCAL_MLP, f"{name}: not below `{LOCAL_MLP.name}`", 0.0))
-            else:
-                what = f"{name}: within 2 points of `{CENTRALISED.name}`"
-                found.append(_compared(results, suite, graph, drift, CENTRALISED, what, -2 * POINT))
-            if drift != "none":
-                found.append(_above(results, suite, graph, drift))
+        found += _aims_of(results, suite, graph, "classes")
         for row in (FEDAVG, SAME_NETWORK):
             ours, theirs = (values(results, suite, r, graph, "none", bytes_of("up")) for r in (STAGE, row))
             fewer = mean(theirs) / mean(ours) if len(ours) == len(theirs) == len(SEEDS[suite]) else None
             text = f"{fewer:.0f} times" if fewer else "–"
             reached = fewer >= FEWER_BYTES if fewer else None
             found.append((f"{graph}: {FEWER_BYTES} times fewer bytes up a round than `{row.name}`", text, reached))
+    for graph, task in RANKED[suite]:
+        found += _aims_of(results, suite, graph, task)
     return found
 
 
-def _compared(
-    results: Results, suite: str, graph: str, drift: Drift, peer: Row, name: str, least: float
-) -> tuple[str, str, bool | None]:
-    """Whether the mean of `stage` is at most so far below that of a peer."""
-    ours = values(results, suite, STAGE, graph, drift, accuracy)
-    theirs = values(results, suite, peer, graph, "none" if peer in POOLED_ROWS else drift, accuracy)
-    complete = len(ours) == len(theirs) == len(SEEDS[suite])
-    return name, difference(ours, theirs), mean(ours) - mean(theirs) >= least if complete else None
+def _aims_of(results: Results, suite: str, graph: str, task: Task) -> Iterator[tuple[str, str, bool | None]]:
+    """What is aimed at on one graph in one task, under each drift."""
+    of = accuracy if task == "classes" else rank
+    for drift in DRIFTS:
+        name = f"{graph}, drift {drift}" + ("" if task == "classes" else f", {task}")
+        ours = values(results, suite, STAGE, graph, drift, of, task)
+        if suite != "heterophily":
+            pooled = values(results, suite, CENTRALISED, graph, "none", of, task)
+            yield f"{name}: within 2 points of `{CENTRALISED.name}`", *_at_least(ours, pooled, -2 * POINT, len(SEEDS[suite]))
+        elif task == "classes":
+            local = values(results, suite, LOCAL_MLP, graph, drift, of)
+            yield f"{name}: not below `{LOCAL_MLP.name}`", *_at_least(ours, local, 0.0, len(SEEDS[suite]))
+        if drift != "none":
+            averaged = values(results, suite, FEDAVG, graph, drift, of, task)
+            complete = len(ours) == len(averaged) == len(SEEDS[suite])
+            change, half = paired_difference(ours, averaged) if complete else (0.0, 0.0)
+            above = change > half if complete else None
+            yield f"{name}: above `{FEDAVG.name}` by more than the interval", difference(ours, averaged), above
 
 
-def _above(results: Results, suite: str, graph: str, drift: Drift) -> tuple[str, str, bool | None]:
-    ours, theirs = (values(results, suite, row, graph, drift, accuracy) for row in (STAGE, FEDAVG))
-    complete = len(ours) == len(theirs) == len(SEEDS[suite])
-    change, half = paired_difference(ours, theirs) if complete else (0.0, 0.0)
-    name = f"{graph}, drift {drift}: above `{FEDAVG.name}` by more than the interval"
-    return name, difference(ours, theirs), change > half if complete else None
+def _at_least(ours: Sequence[float], theirs: Sequence[float], least: float, seeds: int) -> tuple[str, bool | None]:
+    """The difference, and whether its mean is so much at least."""
+    complete = len(ours) == len(theirs) == seeds
+    return difference(ours, theirs), mean(ours) - mean(theirs) >= least if complete else None
 
 
-def values(results: Results, suite: str, row: Row, graph: str, drift: Drift, of: Figure) -> list[float]:
+def values(results: Results, suite: str, row: Row, graph: str, drift: Drift, of: Figure, task: Task = "classes") -> list[float]:
     """A figure for every seed that was run, in seed order."""
-    keys = [Case(suite, row, scenario(graph, drift), seed).key for seed in SEEDS[suite]]
+    keys = [Case(suite, row, scenario(graph, drift, task), seed).key for seed in SEEDS[suite]]
     return [of(results[key]) for key in keys if key in results]
 
 
 def accuracy(figures: Figures) -> float:
     """Accuracy on the test nodes from all modalities."""
     return float(figures["accuracy"][TEST][FUSED]["accuracy"])
+
+
+def rank(figures: Figures) -> float:
+    """Mean reciprocal rank of the test questions, the mean over their kinds."""
+    return mean(float(kind["mrr"]) for kind in figures["ranking"][TEST].values())
+
+
+def by_chance(figures: Figures) -> float:
+    """The same of an order by chance."""
+    return mean(float(kind["chance"]) for kind in figures["ranking"][TEST].values())

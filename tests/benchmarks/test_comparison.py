@@ -174,6 +174,7 @@ def graph_figures(row: str, scenario: str, seed: int) -> Figures:
     base = {"stage": 0.75, "centralised, GCN": 0.81}.get(row, 0.7 - 0.1 * ("drift" in scenario)) + 0.001 * (seed % 5 - 2)
     return {
         "accuracy": {"test": {"fused": {"accuracy": base}}},
+        "ranking": {"test": {"a->b": {"mrr": base - 0.1, "chance": 0.2}, "b->a": {"mrr": base - 0.3, "chance": 0.2}}},
         "bytes": {"up-per-node-round": 2000.0 if row == "stage" else 320_000.0, "down-per-node-round": 1000.0},
         "cpu-seconds": 5.0,
     }
@@ -195,6 +196,11 @@ def test_tables_and_aims_of_graphs() -> None:
             assert reached[f"{graph}, drift none: not below `local, MLP`"] is True
         else:
             assert reached[f"{graph}, drift none: within 2 points of `centralised, GCN`"] is False
+        for ranked, task in graphs.RANKED[suite]:
+            assert f"## `{ranked}`, task `{task}`" in page
+            assert reached[f"{ranked}, drift encoder, {task}: above `fedavg, GCN` by more than the interval"] is True
+        assert "| stage | 0.550 ± 0.00" in page
+        assert "0.200 ± 0.000 by chance" in page
         assert reached.get("cora: centralised GCN at 0.815, plus or minus one point", True) is True
 
 
