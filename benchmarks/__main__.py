@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -16,35 +16,49 @@ from benchmarks.digits import cases as digits_cases
 from benchmarks.digits import tables as digits_tables
 from benchmarks.graphs import cases as graph_cases
 from benchmarks.graphs import tables as graph_tables
+from benchmarks.headlines import Headline, headline_table
 from benchmarks.markdown import Results, replace_block
 from benchmarks.sweep import Case, read_results, run_cases
 from concord.graphs import GRAPHS
 from concord.run_folder import atomic_write
 
 HERE = Path(__file__).parent
-README = HERE.parent / "README.md"
+README, RESULTS = HERE.parent / "README.md", HERE.parent / "docs" / "results.md"
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The runs of a suite and what is made of them: a page of all tables, and what the README shows, if anything."""
+    """The runs of a suite and what is made of them: a page of all tables, and what docs/results.md and the README show of it."""
 
     methods: Callable[[], Iterable[Case]]
     ablations: Callable[[], Iterable[Case]]
     page: Callable[[Results], str]
     block: Callable[[Results], str] | None = None
+    headlines: Callable[[Results], Iterable[Headline]] | None = None
 
 
 COMPARISONS = {
     "digits": Comparison(
-        digits_cases.method_cases, digits_cases.ablation_cases, digits_tables.whole_page, digits_tables.readme_block
+        digits_cases.method_cases,
+        digits_cases.ablation_cases,
+        digits_tables.whole_page,
+        digits_tables.results_block,
+        digits_tables.headlines,
     ),
     "activity": Comparison(
-        activity_cases.method_cases, activity_cases.ablation_cases, activity_tables.whole_page, activity_tables.readme_block
+        activity_cases.method_cases,
+        activity_cases.ablation_cases,
+        activity_tables.whole_page,
+        activity_tables.results_block,
+        activity_tables.headlines,
     ),
     activity_cases.VALIDATION_SUITE: Comparison(activity_cases.trial_cases, tuple, activity_tables.trials_page),
     agent_cases.TWO: Comparison(
-        agent_cases.method_cases, agent_cases.ablation_cases, agent_tables.whole_page, agent_tables.readme_block
+        agent_cases.method_cases,
+        agent_cases.ablation_cases,
+        agent_tables.whole_page,
+        agent_tables.results_block,
+        agent_tables.headlines,
     ),
     agent_cases.THREE: Comparison(
         agent_cases.three_cases,
@@ -58,7 +72,12 @@ COMPARISONS = {
     ),
     agent_cases.VALIDATION: Comparison(agent_cases.trial_cases, tuple, agent_tables.trials_page),
     **{
-        suite: Comparison(graph_cases.method_cases(suite), graph_cases.ablation_cases(suite), graph_tables.page_of(suite))
+        suite: Comparison(
+            graph_cases.method_cases(suite),
+            graph_cases.ablation_cases(suite),
+            graph_tables.page_of(suite),
+            headlines=graph_tables.headlines_of(suite),
+        )
         for suite in GRAPHS
     },
 }
@@ -73,19 +92,33 @@ def main() -> None:
     parser.add_argument("--part", choices=("methods", "ablations", "all"), default="all", help="which runs (default all)")
     arguments = parser.parse_args()
     comparison = COMPARISONS[arguments.suite]
-    results = HERE / "results" / f"{arguments.suite}.jsonl"
     if arguments.data:
         parts = {"methods": [comparison.methods()], "ablations": [comparison.ablations()]}
         cases = chain(*parts.get(arguments.part, [*parts["methods"], *parts["ablations"]]))
-        run_cases(cases, arguments.data.resolve(), results, arguments.jobs)
-    write_tables(comparison, arguments.suite, read_results(results))
+        run_cases(cases, arguments.data.resolve(), path_of(arguments.suite), arguments.jobs)
+    write_tables(arguments.suite)
 
 
-def write_tables(comparison: Comparison, suite: str, results: Results) -> None:
-    """Writes the page of a comparison and its part of the README."""
+def write_tables(suite: str) -> None:
+    """Writes the page of a comparison and its part of docs/results.md, and the table of the README, which is of all."""
+    comparison, results = COMPARISONS[suite], read_results(path_of(suite))
     atomic_write(HERE / "results" / f"{suite}.md", comparison.page(results))
     if comparison.block is not None:
-        replace_block(README, suite, comparison.block(results))
+        replace_block(RESULTS, suite, comparison.block(results))
+    replace_block(README, "results", headline_table(all_headlines()))
+
+
+def all_headlines() -> Iterator[tuple[str, Headline]]:
+    """The headlines of all comparisons that were run, each with its suite."""
+    for suite, comparison in COMPARISONS.items():
+        if comparison.headlines is not None and (results := read_results(path_of(suite))):
+            for headline in comparison.headlines(results):
+                yield suite, headline
+
+
+def path_of(suite: str) -> Path:
+    """Where the figures of a comparison are kept."""
+    return HERE / "results" / f"{suite}.jsonl"
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from statistics import mean
 
 import numpy as np
@@ -13,6 +14,7 @@ from benchmarks.activity.cases import (
     ATTACKED,
     FULL,
     JOINT_ROW,
+    LATE_FUSION_ROW,
     METHOD_ROWS,
     RATES,
     SENSORS,
@@ -25,6 +27,7 @@ from benchmarks.activity.cases import (
     trial_cases,
 )
 from benchmarks.attacks import ABSENT, ATTACKS
+from benchmarks.headlines import Headline, named
 from benchmarks.markdown import Figure, Results, cell, cpu_seconds, difference, mark, seeds_run, table, trials_table
 from benchmarks.sweep import SEEDS, Case, Figures, Row
 from concord.functional.statistics import paired_difference
@@ -91,8 +94,8 @@ def trials_page(results: Results) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def readme_block(results: Results) -> str:
-    """What the README shows: accuracy at the highest missing rate, and the aims."""
+def results_block(results: Results) -> str:
+    """What docs/results.md shows: accuracy at the highest missing rate, and the aims."""
     parts = [
         f"Suite `activity`: accuracy on two people whom no node has, each sensor missing at a node at rate {RATES[-1]}; "
         "mean ± 95 % interval. " + seeds_run(results, [c for c in method_cases() if c.scenario == scenario(RATES[-1])]),
@@ -100,9 +103,28 @@ def readme_block(results: Results) -> str:
         "Aims (a dash: not run over all seeds yet):",
         aims_table(results),
         "Every figure (other rates, macro F1, bytes, ablations): "
-        f"[benchmarks/results/activity.md](benchmarks/results/activity.md). Made by `{COMMAND}`.",
+        f"[benchmarks/results/activity.md](../benchmarks/results/activity.md). Made by `{COMMAND}`.",
     ]
     return "\n\n".join(parts)
+
+
+def headlines(results: Results) -> Iterator[Headline]:
+    """What the README shows of it."""
+    rate, at_cost = RATES[-1], []
+    for row in (FULL, JOINT_ROW, LATE_FUSION_ROW):
+        fused, up = (seed_values(results, row, rate, of) for of in (figure(FUSED), bytes_in_all("up")))
+        if fused:
+            at_cost.append((row.name, f"{cell(fused)} for {mean(up) / 1000:.0f} kB"))
+    if at_cost:
+        question = "accuracy on new people, half of the sensors missing, and what a node sends in all"
+        yield Headline(question, " ".join(at_cost[0]), named(at_cost[1:]))
+    changes = [
+        (row.name, difference(found, seed_values(results, row, rate, figure(FUSED))[: len(found)]))
+        for row in (FULL, JOINT_ROW)
+        if (found := seed_values(results, row, rate, figure(FUSED), "sign-flip"))
+    ]
+    if changes:
+        yield Headline("the same when a fifth of the nodes flips all signs: change", " ".join(changes[0]), named(changes[1:]))
 
 
 def figure_table(results: Results, rate: float, kind: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from statistics import mean
 
 from benchmarks.agents.cases import (
     ABLATIONS,
@@ -19,6 +20,7 @@ from benchmarks.agents.cases import (
     scenario,
     trial_cases,
 )
+from benchmarks.headlines import Headline
 from benchmarks.markdown import Figure, Results, cell, cpu_seconds, difference, mark, seeds_run, table, trials_table
 from benchmarks.sweep import SEEDS, Case, Row
 from concord.functional.statistics import paired_difference
@@ -64,8 +66,8 @@ def whole_page(results: Results) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def readme_block(results: Results) -> str:
-    """What the README shows: accuracy of each kind of agent where few are multimodal, and the aims."""
+def results_block(results: Results) -> str:
+    """What docs/results.md shows: accuracy of each kind of agent where few are multimodal, and the aims."""
     parts = [
         f"Suite `{TWO}`, {MIXES[0]:.0%} of 16 agents multimodal, no server: accuracy of the agents of each kind on two people "
         "whom no agent has; mean ± 95 % interval. " + seeds_run(results, list(method_cases())),
@@ -73,9 +75,20 @@ def readme_block(results: Results) -> str:
         "Aims:",
         aims_table(results),
         "Every figure (other mixes, unbalanced ones, overlays, slices left out): "
-        f"[benchmarks/results/{TWO}.md](benchmarks/results/{TWO}.md). Made by `python -m benchmarks {TWO} --data DIR`.",
+        f"[benchmarks/results/{TWO}.md](../benchmarks/results/{TWO}.md). Made by `python -m benchmarks {TWO} --data DIR`.",
     ]
     return "\n\n".join(parts)
+
+
+def headlines(results: Results) -> Iterator[Headline]:
+    """What the README shows of it, once every method was run."""
+    for kind in KINDS:
+        figures = [(row.name, values(results, row, scenario(MIXES[0]), accuracy(kind))) for row in METHOD_ROWS]
+        if all(found for _, found in figures):
+            best = max(((name, found) for name, found in figures if name != PARSE.name), key=lambda pair: mean(pair[1]))
+            question = f"accuracy on new people without a server, agents of {kind}, a quarter of all multimodal"
+            ours = cell(dict(figures)[PARSE.name])
+            yield Headline(question, f"{PARSE.name} {ours}", f"best peer: {best[0]} {cell(best[1])}")
 
 
 def trials_page(results: Results) -> str:

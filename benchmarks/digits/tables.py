@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import permutations
 from statistics import mean
 
@@ -15,6 +16,7 @@ from benchmarks.digits.cases import (
     UNLABELLED,
     method_cases,
 )
+from benchmarks.headlines import Headline, named
 from benchmarks.markdown import Figure, Results, bytes_of, cell, difference, mark, seconds, seeds_run, table
 from benchmarks.sweep import SEEDS, Figures, Row
 from concord.functional.statistics import paired_difference
@@ -51,8 +53,8 @@ def whole_page(results: Results) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def readme_block(results: Results) -> str:
-    """What the README shows: accuracy where labels are missing, retrieval, cost, and the aims."""
+def results_block(results: Results) -> str:
+    """What docs/results.md shows: accuracy where labels are missing, retrieval, cost, and the aims."""
     parts = [
         f"Accuracy in scenario `{UNLABELLED}` (speech nodes have no labels), split `random`, mean ± 95 % interval (no interval: "
         "one seed). " + seeds_run(results, list(method_cases())),
@@ -63,9 +65,26 @@ def readme_block(results: Results) -> str:
         "Aims:",
         aims_table(results),
         "Every figure (both splits, mAP, anchor coordinates, CKA, cost, ablations): "
-        f"[benchmarks/results/digits.md](benchmarks/results/digits.md). Made by `{COMMAND}`.",
+        f"[benchmarks/results/digits.md](../benchmarks/results/digits.md). Made by `{COMMAND}`.",
     ]
     return "\n\n".join(parts)
+
+
+def headlines(results: Results) -> Iterator[Headline]:
+    """What the README shows of it."""
+    named_rows = {row.name: row for row in METHOD_ROWS}
+    for question, scenario, of, beside in (
+        ("accuracy on speech, whose nodes have no labels", UNLABELLED, accuracy("speech", "random"), ("fedavg", "centralised")),
+        ("other modalities' samples found, heads at home: P@10", "local-heads", retrieval("pooled"), ("fedavg", "fedproto")),
+        (
+            "the same, each modality with labels of six classes of ten",
+            "disjoint-labels",
+            retrieval("pooled"),
+            ("fedavg", "fedproto"),
+        ),
+    ):
+        ours, *theirs = (cell(seed_values(results, named_rows[name], scenario, of)) for name in ("geolora", *beside))
+        yield Headline(question, f"geolora {ours}", named(zip(beside, theirs, strict=True)))
 
 
 def retrieval_overview(results: Results) -> str:

@@ -10,6 +10,7 @@ from benchmarks.graphs.cases import (
     ABLATIONS,
     CENTRALISED,
     FEDAVG,
+    LOCAL_GCN,
     LOCAL_MLP,
     POOLED_ROWS,
     RANKED,
@@ -24,6 +25,7 @@ from benchmarks.graphs.cases import (
     method_cases,
     scenario,
 )
+from benchmarks.headlines import Headline, named
 from benchmarks.markdown import Figure, Results, bytes_of, cell, cpu_seconds, difference, mark, seeds_run, table
 from benchmarks.sweep import Case, Figures, Row
 from client_app.data.graph import TEST
@@ -63,6 +65,24 @@ def page_of(suite: str) -> Callable[[Results], str]:
         return "\n\n".join(parts) + "\n"
 
     return page
+
+
+def headlines_of(suite: str) -> Callable[[Results], Iterator[Headline]]:
+    """What the README shows of a suite: its first graph, when every party has features in a semantics of its own."""
+    graph = graphs_of(suite)[0]
+
+    def headlines(results: Results) -> Iterator[Headline]:
+        cells = []
+        for row in (STAGE, FEDAVG, LOCAL_GCN):
+            found = values(results, suite, row, graph, "rotation", accuracy)
+            if not found:
+                return
+            up = mean(values(results, suite, row, graph, "rotation", bytes_of("up"))) / 1000
+            cells.append((row.name, f"{cell(found)} for {up:.0f} kB"))
+        question = f"accuracy on `{graph}`, each party's features rotated, and what it sends in a round"
+        yield Headline(question, " ".join(cells[0]), named(cells[1:]))
+
+    return headlines
 
 
 def method_table(results: Results, suite: str, graph: str) -> str:

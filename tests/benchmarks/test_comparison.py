@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import __main__ as benchmarks_main
 from benchmarks.__main__ import COMPARISONS
 from benchmarks.activity import cases as activity
 from benchmarks.activity import tables as activity_tables
@@ -21,9 +22,10 @@ from benchmarks.digits.cases import (
     ablation_cases,
     method_cases,
 )
-from benchmarks.digits.tables import aims, readme_block, seed_values, whole_page
+from benchmarks.digits.tables import aims, headlines, results_block, seed_values, whole_page
 from benchmarks.graphs import cases as graphs
 from benchmarks.graphs import tables as graph_tables
+from benchmarks.headlines import headline_table
 from benchmarks.markdown import cell, difference, replace_block, table
 from benchmarks.sweep import SEEDS, Figures, read_results
 from client_app.data.activity import ACTIVITY
@@ -99,11 +101,28 @@ def test_aims_are_computed(results: dict[str, Figures]) -> None:
     assert {value for _, _, value in aims({})} == {None}
 
 
+def test_headlines_of_digits(results: dict[str, Figures]) -> None:
+    speech, *retrieval = headlines(results)
+    assert speech.ours == "geolora 0.950 ± 0.020"
+    assert speech.beside.startswith("fedavg ")
+    assert len(retrieval) == 2
+
+
+def test_the_committed_tables_are_those_of_the_committed_figures() -> None:
+    pages = (Path(benchmarks_main.__file__).parent / "results").glob("*.md")
+    texts = [path.read_text() for path in (benchmarks_main.README, benchmarks_main.RESULTS, *pages)]
+    for suite, comparison in COMPARISONS.items():
+        if found := read_results(benchmarks_main.path_of(suite)):
+            assert any(comparison.page(found) == text for text in texts), f"run `python -m benchmarks {suite}`"
+            assert comparison.block is None or any(comparison.block(found) in text for text in texts)
+    assert headline_table(benchmarks_main.all_headlines()) in texts[0]
+
+
 def test_the_readme_keeps_all_but_the_block(results: dict[str, Figures], tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
     begin, end = "<!-- digits:begin -->", "<!-- digits:end -->"
     readme.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
-    replace_block(readme, "digits", readme_block(results))
+    replace_block(readme, "digits", results_block(results))
     text = readme.read_text()
     assert text.startswith(f"before\n{begin}\n")
     assert text.endswith(f"{end}\nafter\n")
@@ -131,7 +150,12 @@ def test_tables_and_aims_of_suite_activity() -> None:
     assert reached["rate 0.5: weakest sensor at least 3 points above joint training"] is True
     assert reached["rate 0.5: fused accuracy above `late fusion` by more than the interval"] is True
     assert reached["rate 0.3: 30 times fewer bytes up than dense `joint` for at most 1 point"] is True
-    assert "| fedmchain | 0.900 ± 0.020 | 0.800 ± 0.020 |" in activity_tables.readme_block(results)
+    assert "| fedmchain | 0.900 ± 0.020 | 0.800 ± 0.020 |" in activity_tables.results_block(results)
+    at_cost, attacked = activity_tables.headlines(results)
+    assert at_cost.ours == "fedmchain 0.900 ± 0.020 for 3 kB"
+    assert at_cost.beside == "joint 0.800 ± 0.020 for 120 kB; late fusion 0.850 ± 0.020 for 120 kB"
+    assert attacked.beside == "joint +0.000 ± 0.000"
+    assert list(activity_tables.headlines({})) == []
     page = activity_tables.whole_page(results)
     assert "40 times fewer, +0.100 ± 0.000" in page
     assert "| fedmchain | 3 ± 0 | 150 ± 0 | 2 ± 0 | 100 ± 0 | 0.900 ± 0.020 | 60 ± 0 |" in page
@@ -163,9 +187,12 @@ def test_tables_and_aims_of_agents() -> None:
     assert f"| parse | 5 | {parse} |" in page
     assert "| without unique | 0.700 ± 0.020 | 0.700 ± 0.020 | 0.700 ± 0.020 |" in page
     assert "| synergistic alone | 0.600 ± 0.020 |" in page
-    block = agent_tables.readme_block(results)
+    block = agent_tables.results_block(results)
     assert "| 25% multimodal, gyroscope: above `alone` by more than the interval | +0.200 ± 0.000 | reached |" in block
     assert "above `harmony, two stages` by more than the interval | -0.010 ± 0.000 | not reached |" in block
+    best = agent_tables.headlines(results)
+    assert [one.ours for one in best] == [f"parse {figure}" for figure in parse.split(" | ")]
+    assert list(agent_tables.headlines({})) == []
     assert "| parse | – | – | – |" in agent_tables.whole_page({})
     assert "reached" not in agent_tables.aims_table({})
 
@@ -200,6 +227,11 @@ def test_tables_and_aims_of_graphs() -> None:
             assert f"## `{ranked}`, task `{task}`" in page
             assert reached[f"{ranked}, drift encoder, {task}: above `fedavg, GCN` by more than the interval"] is True
         assert "| stage | 0.550 ± 0.00" in page
+        (headline,) = graph_tables.headlines_of(suite)(results)
+        assert headline.ours.startswith("stage 0.750 ± 0.00")
+        assert headline.ours.endswith(" for 2 kB")
+        assert headline.beside.startswith("fedavg, GCN 0.600 ± 0.00")
+        assert list(graph_tables.headlines_of(suite)({})) == []
         assert "0.200 ± 0.000 by chance" in page
         assert reached.get("cora: centralised GCN at 0.815, plus or minus one point", True) is True
 
