@@ -30,6 +30,7 @@ from server_app.export import export_model, export_network
 from server_app.lines import outcome_lines, rejection_lines
 from server_app.report import write_report
 from server_app.results import Result, save_result
+from server_app.semantic_lines import semantic_lines
 from server_app.warmup import warm_up
 from strategies.exchange import exchange
 from strategies.registry import check_method
@@ -139,7 +140,7 @@ class Run:
         seconds = time.monotonic() - started
         lines = outcome_lines(outcome, self.config, round_, seconds, len(self.anchors.concepts))
         lines[-1]["direction-gap"] = self._direction_gap(outcome)
-        self._append(lines)
+        self._append([*semantic_lines(outcome, self.config, self.strategy.consensus.state(), round_), *lines])
         self.folder.sync_metrics()
         save_checkpoint(self.folder.checkpoint, self.strategy.state, self.strategy.consensus)
 

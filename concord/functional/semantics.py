@@ -5,7 +5,7 @@ and which mean its features have at each anchor. Published: calibration by a KL 
 kept by a moving average, InfoNCE against false agreement, entropy regularisation. Reconstructed: the exact forms, one a
 function; that an anchor to which nobody gives mass keeps its prototype is stated in the reconstruction too.
 
-Legend: N nodes, M modalities, K anchors, D width.
+Legend: N nodes, M modalities, K anchors, D width, P parties.
 """
 
 from __future__ import annotations
@@ -117,3 +117,16 @@ def merge_prototypes(
     weight_K1 = torch.where(mask_K, inertia, 0.0).to(previous_KD.dtype)[:, None]
     moved_KD = weight_K1 * previous_KD + (1 - weight_K1) * mean_KD.to(previous_KD.dtype)
     return torch.where(fresh_K[:, None], moved_KD, previous_KD), mask_K | fresh_K
+
+
+def distance_to_table(mean_PKD: Tensor, mass_PK: Tensor, prototype_KD: Tensor) -> float:
+    """Mean distance, by mass, from the direction of a party's mean at an anchor to that of the anchor's prototype.
+
+    Directions are all that is used of a prototype. Source: ours.
+
+    Returns:
+        From 0, all alike, to 2; NaN where there is no mass.
+    """
+    directions_PKD = unit_rows(mean_PKD.flatten(0, 1).double()).view(mean_PKD.shape)
+    distance_PK = torch.linalg.vector_norm(directions_PKD - unit_rows(prototype_KD.double()), dim=-1)
+    return float((distance_PK * mass_PK).sum() / mass_PK.sum())

@@ -14,6 +14,7 @@ from concord.run_folder import RunFolder, atomic_write, has_finished
 from server_app.report import charts, palette, panels
 from server_app.report.cards import headline
 from server_app.report.formats import duration, percent, score, size, whole
+from server_app.report.prototypes import prototype_pictures
 from server_app.report.run_view import Line, Run, of_whole_models
 from server_app.report.sections import LEFT_OUT, SECTIONS
 from server_app.report.template import TEMPLATE
@@ -59,6 +60,7 @@ def render_report(config: Mapping[str, Any], metrics: Iterable[Line], result: Re
         ranking_charts=panels.ranking_charts(run),
         ranking_rows=panels.ranking_rows(run),
         absent_rows=panels.absent_rows(everything),
+        prototypes=prototype_pictures(run),
         cka_charts=panels.cka_charts(run),
         cka_map=panels.cka_map(run),
         precision_maps=panels.retrieval_maps(run.result, panels.precision),
@@ -74,7 +76,8 @@ def render_report(config: Mapping[str, Any], metrics: Iterable[Line], result: Re
 def _contents(run: Run) -> dict[str, str]:
     """The sections of the page by id."""
     left_out = LEFT_OUT["agents" if run.of_agents else run.task if run.of_graphs else "samples"]
-    return {name: title for name, (title, _) in SECTIONS.items() if name not in left_out}
+    told = {"prototypes": run.setting("method") == "stage"}
+    return {name: title for name, (title, _) in SECTIONS.items() if name not in left_out and told.get(name, True)}
 
 
 def _command(config: Mapping[str, Any]) -> str:

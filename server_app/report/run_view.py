@@ -159,7 +159,7 @@ class Run:
         known: dict[str, list[str]] = {node: [] for shares in self.weights.values() for node in shares}
         told = {name: node.modalities for name, node in self.census.items()}
         known |= seen | ({name: [kind_of(held)] for name, held in told.items()} if self.of_agents else told)
-        return dict(sorted(known.items(), key=lambda item: (item[1], _natural(item[0]))))
+        return dict(sorted(known.items(), key=lambda item: (item[1], natural(item[0]))))
 
     @cached_property
     def splits(self) -> list[str]:
@@ -221,6 +221,6 @@ def total(lines: Iterable[Line], key: str) -> float:
     return sum(value for line in lines if math.isfinite(value := figure(line, key)))
 
 
-def _natural(name: str) -> list[tuple[bool, int, str]]:
+def natural(name: str) -> list[tuple[bool, int, str]]:
     """A sort key under which node-2 comes before node-10."""
     return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in re.split(r"([0-9]+)", name)]

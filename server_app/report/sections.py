@@ -117,6 +117,21 @@ ABSENT = """
 </section>
 """
 
+PROTOTYPES = """
+<section id="prototypes"><h2>Prototype space</h2>
+{% if prototypes %}
+<p class="lead">What the nodes of each party are like at each anchor, as directions in the space that all share, and the merged
+prototype to which a line leads; the larger, the more nodes. Before: each party has learnt alone. Mean distance to the merged
+prototypes, of 2 at most:
+{% for round, distance in prototypes.distances %}<b>{{ distance | score }}</b> after round {{ round }}
+{{- "." if loop.last else ", " }}{% endfor %}</p>
+<ul class="legend">{% for name, mark in prototypes.legend %}<li>{{ mark }}{{ name }}</li>{% endfor %}</ul>
+<div class="grid">{{ figures(prototypes.pictures) }}
+<figure><figcaption>Distance to the merged prototypes, by round</figcaption>{{ prototypes.course }}</figure></div>
+{% else %}<p class="quiet">Not told yet: it takes a round that counted.</p>{% endif %}
+</section>
+"""
+
 AGREEMENT = """
 <section id="agreement"><h2>Agreement between modalities</h2>
 {% if cka_map or cka_charts %}
@@ -263,6 +278,7 @@ SECTIONS = {  # by id: how the page's contents name it, and its template
     "slices": ("Slices", SLICES),
     "ranking": ("Ranking", RANKING),
     "absent": ("Without a modality", ABSENT),
+    "prototypes": ("Prototype space", PROTOTYPES),
     "agreement": ("Agreement", AGREEMENT),
     "retrieval": ("Retrieval", RETRIEVAL),
     "weights": ("Weights", WEIGHTS),

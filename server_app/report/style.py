@@ -81,8 +81,16 @@ svg.chart { display: block; width: 100%; height: auto; max-width: 44rem; overflo
 .chart .axis { stroke: var(--quiet); }
 .chart .line { fill: none; stroke: var(--c); stroke-width: 2.2; stroke-linejoin: round; stroke-linecap: round; }
 .chart .dot { fill: var(--c); stroke: var(--page); stroke-width: 1.4; }
+.chart .edge { fill: none; stroke: var(--rule); }
 .chart .column { fill: var(--c); }
 .chart .band { fill: var(--band); opacity: 0.16; }
+.tie { stroke: var(--c); stroke-width: 0.8; opacity: 0.35; }
+.point { fill: var(--c); opacity: 0.85; }
+.merged { fill: var(--page); stroke: var(--ink); stroke-width: 1.8; }
+.legend {
+  list-style: none; display: flex; flex-wrap: wrap; gap: 0.25rem 1.2rem; margin: 0; padding: 0; font-size: 0.92rem;
+}
+.key { width: 1em; height: 1em; margin-right: 0.4em; vertical-align: -0.12em; overflow: visible; }
 .scroll { overflow-x: auto; }
 .grid + .scroll, .grid + .grid, .scroll + .scroll { margin-top: 2rem; }
 table { border-collapse: collapse; width: 100%; font-size: 0.92rem; }

@@ -13,6 +13,7 @@ from tiny_run import TRAIN, Arrays, NamedNodes, Settings, edit, in_turn, instruc
 from concord.config import RunConfig
 from concord.errors import ConcordError
 from concord.graphs import GRAPH_METHODS
+from concord.run_folder import RunFolder
 from concord.wire.v1 import federation_pb2 as pb
 from server_app.run import open_run
 from strategies.registry import check_method
@@ -182,6 +183,14 @@ def test_moments_that_nobody_asked_for_are_left_out(graph: Settings, tmp_path: P
 def test_a_run_that_was_cut_in_round_3_ends_as_if_it_was_not(method: str, graph: Settings, tmp_path: Path) -> None:
     settings = {**graph, "method": method, "rounds": 4, "min-nodes": 3, "round-timeout": 600.0}
     run_whole_and_cut(tmp_path, settings, PARTIES)
+    assert pictures(tmp_path / "cut") == pictures(tmp_path / "whole")
+    assert ("Before: round 1" in pictures(tmp_path / "cut")) == (method == "stage")
+    assert ("After: round 4" in pictures(tmp_path / "cut")) == (method == "stage")
+
+
+def pictures(folder: Path) -> str:
+    """What the report says about the prototypes."""
+    return RunFolder(folder).report.read_text().partition('id="prototypes"')[2].partition("</section>")[0]
 
 
 def test_a_party_with_other_classes_is_refused(graph: Settings, tmp_path: Path) -> None:

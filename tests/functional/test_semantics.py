@@ -14,6 +14,7 @@ from concord.functional.semantics import (
     agreement_loss,
     anchor_moments,
     calibration_loss,
+    distance_to_table,
     entropy,
     mean_shares,
     merge_prototypes,
@@ -137,3 +138,24 @@ def test_what_makes_no_sense_is_refused() -> None:
         merge_prototypes([], [], *empty, 0.5)
     with pytest.raises(ValueError, match="negative"):
         merge_prototypes([torch.zeros(2, 3)], [torch.tensor([1.0, -1.0])], *empty, 0.5)
+
+
+@given(seeds)
+def test_the_distance_to_the_table_is_a_mean_over_directions_by_mass(seed: int) -> None:
+    mean_PKD, table_KD, mass_PK = drawn(seed, 3, 4, 5), drawn(seed + 1, 4, 5), drawn(seed + 2, 3, 4).abs()
+    total = 0.0
+    for p in range(3):
+        for k in range(4):
+            mine, merged = mean_PKD[p, k].numpy(), table_KD[k].numpy()
+            apart = mine / np.linalg.norm(mine) - merged / np.linalg.norm(merged)
+            total += float(mass_PK[p, k]) * math.sqrt(sum(apart**2))
+    assert distance_to_table(mean_PKD, mass_PK, table_KD) == pytest.approx(total / float(mass_PK.sum()))
+    assert distance_to_table(7 * mean_PKD, mass_PK, table_KD / 3) == pytest.approx(total / float(mass_PK.sum()))
+
+
+def test_parties_that_stand_where_the_table_stands_are_at_no_distance_and_opposite_ones_at_two() -> None:
+    table_KD = torch.eye(3)
+    mean_PKD = torch.stack([table_KD, -table_KD])
+    assert distance_to_table(mean_PKD, torch.tensor([[1.0, 2.0, 3.0], [0.0, 0.0, 0.0]]), table_KD) == pytest.approx(0)
+    assert distance_to_table(mean_PKD, torch.tensor([[0.0, 0.0, 0.0], [1.0, 0.0, 3.0]]), table_KD) == pytest.approx(2)
+    assert math.isnan(distance_to_table(mean_PKD, torch.zeros(2, 3), table_KD))

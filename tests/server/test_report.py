@@ -28,6 +28,7 @@ HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{ 7*7 }}\ud
 VOID = {"meta", "br", "img", "link", "input"}
 SECTIONS = ("accuracy", "agreement", "retrieval", "weights", "traffic", "rejections", "run")
 OF_GRAPHS = ("accuracy", "absent", "weights", "traffic", "rejections", "run")
+OF_STAGE = ("accuracy", "absent", "prototypes", "weights", "traffic", "rejections", "run")
 OF_AGENTS = ("accuracy", "slices", "traffic", "rejections", "run")
 CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
 
@@ -111,7 +112,7 @@ def test_the_page_of_a_graph_shows_parties_and_what_a_lost_modality_costs(tmp_pa
     run_tiny(tmp_path / "run", settings, ("texas-1", "texas-2", "texas-3"))
     folder = RunFolder(tmp_path / "run")
     html, page = _page(folder)
-    assert [found["id"] for tag, found in page.elements if tag == "section"] == list(OF_GRAPHS)
+    assert [found["id"] for tag, found in page.elements if tag == "section"] == list(OF_STAGE if method == "stage" else OF_GRAPHS)
     assert "parties <b>3</b>" in html
     assert "modalities <b>features</b>" in html
     assert "the graph has one modality" in html

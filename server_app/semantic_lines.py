@@ -1,0 +1,56 @@
+"""The lines of ``metrics.jsonl`` about the space that parties to a graph share: where they stand in it, and the merged table.
+
+Legend: P parties, K anchors, D width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from concord.config import RunConfig
+from concord.functional.rows import unit_rows
+from concord.functional.semantics import distance_to_table
+from concord.wire.moments import moments_from_wire
+from strategies.state import Outcome
+
+Line = dict[str, Any]
+
+MOST_VALUES = 100_000  # of a round; where there are more, the heaviest anchors alone are written down
+DIGITS = 3  # of a coordinate of a direction
+
+
+def semantic_lines(outcome: Outcome, config: RunConfig, agreed: Mapping[str, Tensor], round_: int) -> list[Line]:
+    """How far parties are from the table that came of a round, and in the first and the last round where all of them are.
+
+    Args:
+        outcome: of the round; there are no lines where it kept the old table, or parties tell no moments.
+        agreed: the table, as its consensus gives it to a checkpoint.
+    """
+    told = {a.report.node: a.report.moments for a in outcome.accepted if a.report.HasField("moments")}
+    if not told or outcome.kept_old_model:
+        return []
+    table_KD, mass_K = agreed["prototypes"], agreed["masses"]
+    moments = {node: moments_from_wire(message, *table_KD.shape) for node, message in told.items()}
+    mean_PKD, mass_PK = (torch.stack(parts) for parts in zip(*moments.values(), strict=True))
+    table: Line = {"scope": "table", "round": round_, "distance": distance_to_table(mean_PKD, mass_PK, table_KD)}
+    if round_ not in (1, config.rounds):
+        return [table]
+    room = max(1, MOST_VALUES // ((len(told) + 1) * table_KD.shape[1]))
+    heaviest = mass_K.argsort(descending=True, stable=True)[:room].sort().values
+    heaviest = heaviest[mass_K[heaviest] > 0]
+    places = [
+        {"scope": "moments", "round": round_, "node": node, **_places(mean_KD, own_K, heaviest)}
+        for node, (mean_KD, own_K) in moments.items()
+    ]
+    return [*places, table | _places(table_KD, mass_K, heaviest)]
+
+
+def _places(mean_KD: Tensor, mass_K: Tensor, among: Tensor) -> Line:
+    """Directions and masses at those of the anchors `among` that have a mass."""
+    anchors = among[mass_K[among] > 0]
+    directions = [[round(x, DIGITS) for x in row] for row in unit_rows(mean_KD[anchors].double()).tolist()]
+    return {"anchors": anchors.tolist(), "masses": mass_K[anchors].tolist(), "directions": directions}
