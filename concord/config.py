@@ -290,6 +290,11 @@ class RunConfig(Section):
         return self._auto("graph.architecture", "gcn") if self.graph.architecture == "auto" else self.graph.architecture
 
     @property
+    def controls_homophily(self) -> bool:
+        """Whether nodes of a graph set how they listen to their neighbours by STAGE, and parties tell of it."""
+        return self.method == "stage" and self.stage.homophily_control
+
+    @property
     def adapter_kind(self) -> str:
         """What is trained in the trunk."""
         return self._auto("adapter.kind", "dora") if self.adapter.kind == "auto" else self.adapter.kind

@@ -17,6 +17,7 @@ from concord.functional.gram import consensus
 from concord.wire.messages import gram_from_wire
 from concord.wire.v1 import federation_pb2 as pb
 from server_app.results import cka_table
+from server_app.semantic_lines import homophily_lines
 from strategies.state import Outcome
 from strategies.validation import Rejection
 
@@ -33,6 +34,7 @@ def outcome_lines(outcome: Outcome, config: RunConfig, round_: int, seconds: flo
         *_ranking_lines(reports, round_, outcome),
         *_weight_lines(outcome, round_),
         *_cka_lines(reports, round_, concepts, config),
+        *homophily_lines(reports, round_),
         {
             "scope": "round",
             "round": round_,

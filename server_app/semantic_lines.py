@@ -1,11 +1,11 @@
-"""The lines of ``metrics.jsonl`` about the space that parties to a graph share: where they stand in it, and the merged table.
+"""The lines of ``metrics.jsonl`` of STAGE: where parties stand in the space that they share, and how their nodes listen.
 
-Legend: P parties, K anchors, D width.
+Legend: P parties, K anchors, D width, B bins; the 2 means of a bin are of temperature and gate.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,7 +14,9 @@ from torch import Tensor
 from concord.config import RunConfig
 from concord.functional.rows import unit_rows
 from concord.functional.semantics import distance_to_table
+from concord.wire.homophily import homophily_from_wire
 from concord.wire.moments import moments_from_wire
+from concord.wire.v1 import federation_pb2 as pb
 from strategies.state import Outcome
 
 Line = dict[str, Any]
@@ -47,6 +49,21 @@ def semantic_lines(outcome: Outcome, config: RunConfig, agreed: Mapping[str, Ten
         for node, (mean_KD, own_K) in moments.items()
     ]
     return [*places, table | _places(table_KD, mass_K, heaviest)]
+
+
+def homophily_lines(reports: Sequence[pb.Report], round_: int) -> list[Line]:
+    """Mean temperature and gate over the nodes of all parties, by local homophily; no line for a bin that nobody tells of."""
+    told = [homophily_from_wire(report.homophily) for report in reports if report.homophily]
+    if not told:
+        return []
+    mean_PB2, count_PB = (torch.stack(parts) for parts in zip(*told, strict=True))
+    count_B = count_PB.sum(0)
+    mean_B2 = (mean_PB2 * count_PB[..., None]).sum(0) / count_B[:, None]
+    return [
+        {"scope": "homophily", "round": round_, "bin": b, "nodes": nodes, "temperature": temperature, "gate": gate}
+        for b, (nodes, (temperature, gate)) in enumerate(zip(count_B.tolist(), mean_B2.tolist(), strict=True))
+        if nodes
+    ]
 
 
 def _places(mean_KD: Tensor, mass_K: Tensor, among: Tensor) -> Line:

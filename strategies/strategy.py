@@ -196,6 +196,7 @@ class ConcordStrategy(Strategy):
                 figures=self.figures(census),
                 questions=self.questions(census),
                 semantic=self.semantic,
+                tells_homophily=phase == pb.PHASE_EVALUATE and self.config.controls_homophily,
             )
             messages.append(
                 Message(record, dst_node_id=node_id, message_type=action, ttl=self.config.round_timeout, group_id=str(round_))

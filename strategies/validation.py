@@ -16,6 +16,7 @@ from concord.anchors import AnchorSet
 from concord.functional.ranking import AMONG
 from concord.functional.sparse import SparseUpdate, l2_norm
 from concord.wire.groups import Group, modality_of, shapes_from_manifest, shapes_of, unpack
+from concord.wire.homophily import homophily_from_wire
 from concord.wire.messages import WireError, gram_from_wire, matrix_from_wire, prototypes_from_wire
 from concord.wire.moments import moments_from_wire
 from concord.wire.records import arrays_from_record, message_from_record
@@ -109,6 +110,7 @@ class Expectation:
         questions: kinds of questions that it may report the ranks of answers to.
         sparse: whether groups come as sparse updates.
         semantic: anchors and width of the shared space of a graph, whose moments it tells; None: it tells none.
+        tells_homophily: whether it tells how the nodes of a graph listen to their neighbours.
     """
 
     census: pb.Census
@@ -122,6 +124,7 @@ class Expectation:
     questions: frozenset[str] = frozenset()
     sparse: bool = False
     semantic: tuple[int, int] | None = None
+    tells_homophily: bool = False
 
 
 def read_reply(reply: Message, expected: Expectation) -> Accepted:
@@ -212,6 +215,8 @@ def _check_figures(report: pb.Report, expected: Expectation) -> None:
         _check_prototypes(report.prototypes, expected)
     if report.HasField("moments"):
         _check_moments(report.moments, expected)
+    if report.homophily:
+        _check_homophily(report.homophily, expected)
     for embeddings in report.embeddings:
         _check_embeddings(embeddings, expected)
     if len(report.losses) > MOST_LOSSES or not all(map(math.isfinite, report.losses.values())):
@@ -299,6 +304,15 @@ def _check_moments(message: pb.AnchorMoments, expected: Expectation) -> None:
     largest = float(mean_KD.double().norm(dim=1).max())
     if largest > expected.norm_bound:
         raise Rejected(Reason.LARGE_NORM, f"the mean of an anchor has norm {largest:.4g}, the bound is {expected.norm_bound:.4g}")
+
+
+def _check_homophily(told: Sequence[pb.HomophilyBin], expected: Expectation) -> None:
+    if not expected.tells_homophily:
+        raise Rejected(Reason.UNDECODABLE, "bins of homophily were not asked for")
+    _, count_B = homophily_from_wire(told)
+    nodes = sum(holding.examples for holding in expected.census.holdings)  # a node of several modalities counts once in each
+    if int(count_B.sum()) > nodes:
+        raise Rejected(Reason.CLAIMED_EXAMPLES, f"bins of homophily of {int(count_B.sum())} nodes, by its census at most {nodes}")
 
 
 def _check_embeddings(entry: pb.Embeddings, expected: Expectation) -> None:

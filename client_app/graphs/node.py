@@ -17,6 +17,7 @@ from torch import Tensor
 
 from client_app.data.graph import TEST, TRAIN, VALIDATION, NodeGraph
 from client_app.graphs.features import as_features
+from client_app.graphs.homophily import control_by_homophily
 from client_app.graphs.network import GraphNetwork, without_modality
 from client_app.graphs.registry import build_network
 from client_app.graphs.tasks import rankings
@@ -103,6 +104,8 @@ class GraphNode:
                 for name in received
             )
             self._describe(network, report)
+        elif self.config.controls_homophily:
+            report.homophily.extend(control_by_homophily(network, self.graph))
         report.seconds = time.monotonic() - started
         return report, trained
 

@@ -6,7 +6,7 @@ the gate between a node and its neighbourhood.
 
 An edge list has each undirected edge in both directions: ``source -> target``.
 
-Legend: N nodes, E directed edges, D width.
+Legend: N nodes, E directed edges, D width, B bins, V values.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from concord.functional.rows import unit_rows
+from concord.functional.rows import group_means, unit_rows
 
 
 def edge_cosines(z_ND: Tensor, edge_2E: Tensor) -> Tensor:
@@ -56,3 +56,13 @@ def local_homophily(y_N: Tensor, edge_2E: Tensor) -> Tensor:
     same_E = (y_N[edge_2E[0]] == y_N[edge_2E[1]]).double()
     degree_N = sum_at_target(torch.ones_like(same_E), edge_2E, len(y_N))
     return sum_at_target(same_E, edge_2E, len(y_N)) / degree_N
+
+
+def means_by_homophily(homophily_N: Tensor, value_NV: Tensor, bins: int) -> tuple[Tensor, Tensor]:
+    """Means [B, V] and counts [B] of what nodes have, in bins of their local homophily that are alike in width.
+
+    A bin has its lower edge, the last one both. Nodes whose homophily is NaN are in none; the mean of an empty bin is zero.
+    """
+    known_N = ~homophily_N.isnan()
+    bin_N = (homophily_N[known_N] * bins).long().clamp(max=bins - 1)
+    return group_means(value_NV[known_N], bin_N, bins)

@@ -75,10 +75,10 @@ def line_chart(
     return _svg(title, series, y_format, *_axes(frame, x_label, y_format), *shades, *lines, *_end_labels(frame, series))
 
 
-def column_chart(series: Sequence[Series], title: str, x_label: str, y_format: Format) -> Markup:
-    """Columns over rounds, the series side by side; their legend is the page's."""
-    frame = frame_of([point for one in series for point in one.points], None, margin=0.5, right=12)
-    slot_width = frame.x(1) - frame.x(0)
+def column_chart(series: Sequence[Series], title: str, x_label: str, y_format: Format, step: float = 1) -> Markup:
+    """Columns over rounds, or what else is `step` apart, the series side by side; their legend is the page's."""
+    frame = frame_of([point for one in series for point in one.points], None, margin=step / 2, right=12)
+    slot_width = frame.x(step) - frame.x(0)
     width = min(0.7 * slot_width / max(len(series), 1), 18)
     columns: list[Markup] = []
     for i, one in enumerate(series):

@@ -61,6 +61,7 @@ def render_report(config: Mapping[str, Any], metrics: Iterable[Line], result: Re
         ranking_rows=panels.ranking_rows(run),
         absent_rows=panels.absent_rows(everything),
         prototypes=prototype_pictures(run),
+        homophily_charts=panels.homophily_charts(run),
         cka_charts=panels.cka_charts(run),
         cka_map=panels.cka_map(run),
         precision_maps=panels.retrieval_maps(run.result, panels.precision),
@@ -76,7 +77,8 @@ def render_report(config: Mapping[str, Any], metrics: Iterable[Line], result: Re
 def _contents(run: Run) -> dict[str, str]:
     """The sections of the page by id."""
     left_out = LEFT_OUT["agents" if run.of_agents else run.task if run.of_graphs else "samples"]
-    told = {"prototypes": run.setting("method") == "stage"}
+    of_stage = run.setting("method") == "stage"
+    told = {"prototypes": of_stage, "homophily": of_stage and run.config.get("stage.homophily-control") is True}
     return {name: title for name, (title, _) in SECTIONS.items() if name not in left_out and told.get(name, True)}
 
 

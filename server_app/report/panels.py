@@ -13,12 +13,14 @@ from markupsafe import Markup
 
 from concord.kinds import SLICES, alone, of_all_slices, without
 from concord.samples import FUSED
+from concord.wire.homophily import BINS
 from server_app.report.charts import Series, column_chart, line_chart
-from server_app.report.formats import axis_percent, millionths, score, size
+from server_app.report.formats import axis_percent, millionths, score, size, whole
 from server_app.report.palette import ANSWERS, DOWN, UP
 from server_app.report.run_view import Line, Run, defined, figure, text
 from server_app.results import Ranking, Result, Retrieval
 
+SAME_CLASS = "neighbours of the same class in %"
 SPACES = {"anchor-coordinates": "Anchor coordinates", "pooled": "Pooled embeddings"}
 
 
@@ -143,6 +145,23 @@ def slice_tables(run: Run) -> list[SliceTable]:
         if kinds:
             tables.append(SliceTable(split, kinds, rows))
     return tables
+
+
+def homophily_charts(run: Run) -> list[tuple[str, Markup]]:
+    """What nodes set by how many of their neighbours have their class, and how many such nodes there are."""
+    told = {line["bin"]: line for line in run.scope("homophily")}
+    if not told:
+        return []
+    shown = sorted({0, *told, BINS - 1})  # the whole axis, and no gaps
+    temperature, gate, nodes = (
+        Series("mean", None, tuple((100 * (b + 0.5) / BINS, figure(told.get(b, {}), key)) for b in shown))
+        for key in ("temperature", "gate", "nodes")
+    )
+    return [
+        ("Temperature", line_chart([temperature], "Temperature", SAME_CLASS, score)),
+        ("Gate", line_chart([gate], "Gate", SAME_CLASS, score, 1.0)),
+        ("Nodes", column_chart([nodes], "Nodes", SAME_CLASS, whole, 100 / BINS)),
+    ]
 
 
 def cka_charts(run: Run) -> list[tuple[str, Markup]]:

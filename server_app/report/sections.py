@@ -132,6 +132,17 @@ prototypes, of 2 at most:
 </section>
 """
 
+HOMOPHILY = """
+<section id="homophily"><h2>Temperature by homophily</h2>
+{% if homophily_charts %}
+<p class="lead">How nodes listen to their neighbours, by the share of these that have their class: at a low temperature to those
+that are most like them, at a high one to all alike; the gate is what their neighbours count against themselves. Means over the
+nodes of all parties at the end; a party does not tell of fewer than five.</p>
+<div class="grid">{{ figures(homophily_charts) }}</div>
+{% else %}<p class="quiet">Not told: parties tell of it at the end, of five nodes or more that are alike in it.</p>{% endif %}
+</section>
+"""
+
 AGREEMENT = """
 <section id="agreement"><h2>Agreement between modalities</h2>
 {% if cka_map or cka_charts %}
@@ -279,6 +290,7 @@ SECTIONS = {  # by id: how the page's contents name it, and its template
     "ranking": ("Ranking", RANKING),
     "absent": ("Without a modality", ABSENT),
     "prototypes": ("Prototype space", PROTOTYPES),
+    "homophily": ("Temperature by homophily", HOMOPHILY),
     "agreement": ("Agreement", AGREEMENT),
     "retrieval": ("Retrieval", RETRIEVAL),
     "weights": ("Weights", WEIGHTS),

@@ -13,11 +13,13 @@ from torch import Tensor
 
 from client_app.data.graph import TEST, TRAIN, VALIDATION, NodeGraph, both_directions
 from client_app.graphs.features import as_features, drop
+from client_app.graphs.homophily import control_by_homophily
 from client_app.graphs.network import GraphNetwork, without_modality
 from client_app.graphs.registry import build_network
 from client_app.graphs.training import Shared, moments, objective, train_network
 from concord.config import RunConfig
 from concord.errors import ConcordError
+from concord.functional.propagation import local_homophily
 from concord.functional.semantics import merge_prototypes
 
 NODES, CLASSES = 12, 3
@@ -203,3 +205,28 @@ def test_without_pytorch_geometric_it_is_named(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(ConcordError, match=r"C103 .*needs PyTorch Geometric(?s:.)*graphs"):
         network_of(tmp_path, "gcn")
     network_of(tmp_path, "stage")
+
+
+def test_a_party_tells_what_its_nodes_set_by_homophily_and_of_no_bin_of_a_few(tmp_path: Path) -> None:
+    network, graph = network_of(tmp_path, "stage"), made_up()
+    of_three = torch.tensor([(i, j) for i in (0, 3, 6, 9) for j in (1, 2, 4) if j < NODES])
+    graph = replace(graph, edges=both_directions(of_three), y=torch.tensor([0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, -1]))
+    with torch.no_grad():
+        seen = network(graph)
+    assert seen.temperature_N is not None
+    assert seen.gate_N is not None
+    homophily_N = local_homophily(graph.y, graph.edges).tolist()
+    mixed, alike = [i for i, h in enumerate(homophily_N) if 0.6 <= h < 0.7], [i for i, h in enumerate(homophily_N) if h == 1]
+    assert (len(mixed), len(alike)) == (4, 2), "too few to be told of"
+    assert control_by_homophily(network, graph) == []
+    graph = replace(graph, y=torch.tensor([0, 0, -1, 0, 0, 0, 0, 0, 0, 0, 0, -1]))  # one whose class is not known, not another
+    (told,) = control_by_homophily(network, graph)
+    nodes = [0, 1, 3, 4, 6, 9]
+    assert (told.bin, told.nodes) == (9, len(nodes))
+    assert told.temperature == pytest.approx(float(seen.temperature_N[nodes].mean()))
+    assert told.gate == pytest.approx(float(seen.gate_N[nodes].mean()))
+
+
+def test_only_nodes_that_control_how_they_listen_have_something_to_tell(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="only STAGE"):
+        control_by_homophily(network_of(tmp_path, "mlp"), made_up())

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from pathlib import Path
 
 import pytest
+from flwr.app import Message
 from made_up_graph import write_texas
 from power_cut import run_whole_and_cut
-from tiny_run import TRAIN, Arrays, NamedNodes, Settings, edit, in_turn, instruction_of, run_tiny, tiny_config
+from tiny_run import (
+    FINAL,
+    TRAIN,
+    Arrays,
+    NamedNodes,
+    Settings,
+    edit,
+    edited,
+    in_turn,
+    instruction_of,
+    lines,
+    open_tiny,
+    report_of,
+    run_tiny,
+    tiny_config,
+)
 
 from concord.config import RunConfig
 from concord.errors import ConcordError
@@ -186,11 +203,68 @@ def test_a_run_that_was_cut_in_round_3_ends_as_if_it_was_not(method: str, graph:
     assert pictures(tmp_path / "cut") == pictures(tmp_path / "whole")
     assert ("Before: round 1" in pictures(tmp_path / "cut")) == (method == "stage")
     assert ("After: round 4" in pictures(tmp_path / "cut")) == (method == "stage")
+    assert bool(lines(tmp_path / "cut", "homophily")) == (method == "stage")
 
 
 def pictures(folder: Path) -> str:
-    """What the report says about the prototypes."""
-    return RunFolder(folder).report.read_text().partition('id="prototypes"')[2].partition("</section>")[0]
+    """What the report says about prototypes and homophily."""
+    return RunFolder(folder).report.read_text().partition('id="prototypes"')[2].partition('id="weights"')[0]
+
+
+def few_nodes(report: pb.Report, arrays: Arrays) -> None:
+    report.homophily[0].nodes = 4
+
+
+def more_nodes_than_there_are(report: pb.Report, arrays: Arrays) -> None:
+    report.homophily[0].nodes = 184
+
+
+def endless_temperature(report: pb.Report, arrays: Arrays) -> None:
+    report.homophily[0].temperature = math.inf
+
+
+def bin_told_twice(report: pb.Report, arrays: Arrays) -> None:
+    report.homophily.append(report.homophily[0])
+
+
+HOSTILE_BINS = {
+    "few nodes": (few_nodes, "undecodable"),
+    "more nodes than there are": (more_nodes_than_there_are, "claimed-examples"),
+    "an endless temperature": (endless_temperature, "undecodable"),
+    "a bin told twice": (bin_told_twice, "undecodable"),
+}
+
+
+def test_homophily_is_told_at_the_end_alone_and_hostile_bins_are_left_out_with_their_reason(
+    graph: Settings, tmp_path: Path
+) -> None:
+    final: dict[int, Message] = {}
+
+    def look(node_id: int, message: Message, reply: Message) -> Message:
+        if message.metadata.message_type == TRAIN:
+            assert not report_of(reply).homophily
+        elif message.metadata.message_type == FINAL:
+            final[node_id] = copy.deepcopy(reply)
+        return reply
+
+    run = open_tiny(tmp_path, {**graph, "rounds": 1}, PARTIES, look)
+    run.rounds()
+    told = [report_of(reply).homophily for reply in final.values()]
+    assert sum(one.nodes for bins in told for one in bins) == sum(line["nodes"] for line in lines(tmp_path, "homophily")) > 90
+    assert run.strategy.conclude(final).rejections == ()
+    for change, reason in HOSTILE_BINS.values():
+        outcome = run.strategy.conclude({**final, HOSTILE: edited(copy.deepcopy(final[HOSTILE]), change)})
+        assert [(r.node, r.reason) for r in outcome.rejections] == [(NAME, reason)], change.__name__
+
+
+def test_homophily_that_nobody_asked_for_is_left_out(graph: Settings, tmp_path: Path) -> None:
+    def add(report: pb.Report, arrays: Arrays) -> None:
+        report.homophily.add(bin=3, nodes=9, temperature=1.0, gate=0.5)
+
+    attacks = in_turn(HOSTILE, [edit(add)], 1)
+    result = run_tiny(tmp_path, {**graph, "stage.homophily-control": False, "rounds": 1}, PARTIES, attacks)
+    assert [(r.round, r.node, r.reason) for r in result.rejections] == [(1, NAME, "undecodable")]
+    assert lines(tmp_path, "homophily") == []
 
 
 def test_a_party_with_other_classes_is_refused(graph: Settings, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from concord.functional.propagation import (
     edge_cosines,
     local_homophily,
     local_statistics,
+    means_by_homophily,
     neighbour_mean,
     neighbour_shares,
 )
@@ -80,3 +81,21 @@ def test_homophily_by_hand() -> None:
     y_N = torch.tensor([0, 0, 1, 1])
     edge_2E = torch.tensor([[0, 1, 0, 2], [1, 0, 2, 0]])
     assert local_homophily(y_N, edge_2E).tolist() == pytest.approx([0.5, 1.0, 0.0, math.nan], nan_ok=True)
+
+
+def test_means_by_homophily_by_hand() -> None:
+    homophily_N = torch.tensor([0.0, 0.19, 0.2, 0.99, 1.0, math.nan])
+    value_NV = torch.tensor([[1.0, 10.0], [3.0, 30.0], [5.0, 50.0], [7.0, 70.0], [8.0, 90.0], [99.0, 99.0]])
+    mean_BV, count_B = means_by_homophily(homophily_N, value_NV, 5)
+    assert count_B.tolist() == [2, 1, 0, 0, 2]
+    assert mean_BV.tolist() == [[2, 20], [5, 50], [0, 0], [0, 0], [7.5, 80]]
+
+
+@pytest.mark.parametrize("neighbours", [1, 2, 3, 5, 7, 10, 30, 49, 300])
+def test_a_share_is_in_the_bin_that_its_fraction_says(neighbours: int) -> None:
+    homophily_N = torch.arange(neighbours + 1).double() / neighbours
+    _, count_B = means_by_homophily(homophily_N, homophily_N[:, None], 10)
+    wanted = [0] * 10
+    for same in range(neighbours + 1):
+        wanted[min(10 * same // neighbours, 9)] += 1
+    assert count_B.tolist() == wanted

@@ -75,6 +75,13 @@ def test_columns_are_as_high_as_their_numbers() -> None:
     assert heights[0] == pytest.approx(2 * heights[1], rel=1e-3)
 
 
+def test_columns_that_are_further_apart_are_wider_for_it() -> None:
+    points = tuple((10.0 * i, 1.0) for i in range(30))
+    widths = [float(w) for w in re.findall(r'width="([\d.]+)"', column_chart([Series("n", None, points)], "N", "x", size, 10))]
+    room = (scale.WIDTH - scale.LEFT - 12) / 30
+    assert widths == pytest.approx([0.88 * 0.7 * room] * 30, rel=1e-3)
+
+
 def test_a_bar_is_clipped_to_its_cell() -> None:
     widths = [re.findall(r'width="([\d.]+)"', bar(share, None))[1] for share in (0.25, 2.0, -1.0, math.nan)]
     assert widths == ["25", "100", "0", "0"]

@@ -28,7 +28,7 @@ HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{ 7*7 }}\ud
 VOID = {"meta", "br", "img", "link", "input"}
 SECTIONS = ("accuracy", "agreement", "retrieval", "weights", "traffic", "rejections", "run")
 OF_GRAPHS = ("accuracy", "absent", "weights", "traffic", "rejections", "run")
-OF_STAGE = ("accuracy", "absent", "prototypes", "weights", "traffic", "rejections", "run")
+OF_STAGE = ("accuracy", "absent", "prototypes", "homophily", "weights", "traffic", "rejections", "run")
 OF_AGENTS = ("accuracy", "slices", "traffic", "rejections", "run")
 CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
 
@@ -122,6 +122,9 @@ def test_the_page_of_a_graph_shows_parties_and_what_a_lost_modality_costs(tmp_pa
     save_result(folder.path, result.model_copy(update={"accuracy": fused}))
     absent = _page(folder)[0].partition('id="absent"')[2].partition("</section>")[0]
     assert re.search(r"all modalities.*without features.*12\.5", absent, re.DOTALL)
+    folder.write_config(parse_config({**folder.read_config(), "stage.homophily-control": False}))
+    uncontrolled = [found["id"] for tag, found in _page(folder)[1].elements if tag == "section"]
+    assert uncontrolled == [name for name in (OF_STAGE if method == "stage" else OF_GRAPHS) if name != "homophily"]
 
 
 def test_the_page_of_links_shows_how_high_they_rank(tmp_path: Path) -> None:

@@ -470,6 +470,40 @@ class AnchorMoments(_message.Message):
 Global___AnchorMoments: _TypeAlias = AnchorMoments  # noqa: Y015
 
 @_typing.final
+class HomophilyBin(_message.Message):
+    """How the nodes of a party listen to their neighbours, of which so many have their class: counts and means of a bin."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BIN_FIELD_NUMBER: _builtins.int
+    NODES_FIELD_NUMBER: _builtins.int
+    TEMPERATURE_FIELD_NUMBER: _builtins.int
+    GATE_FIELD_NUMBER: _builtins.int
+    bin: _builtins.int
+    """shares from bin / 10 to (bin + 1) / 10 of the neighbours; the last bin has 1 too"""
+    nodes: _builtins.int
+    """at least 5: a bin of fewer is left out"""
+    temperature: _builtins.float
+    """mean over the nodes, above 0"""
+    gate: _builtins.float
+    """likewise, from 0 to 1"""
+    def __init__(
+        self,
+        *,
+        bin: _builtins.int = ...,
+        nodes: _builtins.int = ...,
+        temperature: _builtins.float = ...,
+        gate: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bin", b"bin", "gate", b"gate", "nodes", b"nodes", "temperature", b"temperature"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HomophilyBin: _TypeAlias = HomophilyBin  # noqa: Y015
+
+@_typing.final
 class ByteStream(_message.Message):
     """Bytes of which the receiver knows the number, or the most that there may be."""
 
@@ -812,6 +846,7 @@ class Report(_message.Message):
     PARCELS_FIELD_NUMBER: _builtins.int
     MOMENTS_FIELD_NUMBER: _builtins.int
     RANKINGS_FIELD_NUMBER: _builtins.int
+    HOMOPHILY_FIELD_NUMBER: _builtins.int
     schema_version: _builtins.int
     round: _builtins.int
     node: _builtins.str
@@ -846,6 +881,10 @@ class Report(_message.Message):
     def rankings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Ranking]:
         """of a party to a graph that is asked for nodes, not for classes"""
 
+    @_builtins.property
+    def homophily(self) -> _containers.RepeatedCompositeFieldContainer[Global___HomophilyBin]:
+        """of a party to a graph, at the end of a run, in ascending order"""
+
     def __init__(
         self,
         *,
@@ -864,10 +903,11 @@ class Report(_message.Message):
         parcels: _abc.Iterable[Global___Parcel] | None = ...,
         moments: Global___AnchorMoments | None = ...,
         rankings: _abc.Iterable[Global___Ranking] | None = ...,
+        homophily: _abc.Iterable[Global___HomophilyBin] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["moments", b"moments", "prototypes", b"prototypes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["anchor_digest", b"anchor_digest", "embeddings", b"embeddings", "evaluations", b"evaluations", "grams", b"grams", "groups", b"groups", "losses", b"losses", "moments", b"moments", "needs_base", b"needs_base", "node", b"node", "parcels", b"parcels", "prototypes", b"prototypes", "rankings", b"rankings", "round", b"round", "schema_version", b"schema_version", "seconds", b"seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["anchor_digest", b"anchor_digest", "embeddings", b"embeddings", "evaluations", b"evaluations", "grams", b"grams", "groups", b"groups", "homophily", b"homophily", "losses", b"losses", "moments", b"moments", "needs_base", b"needs_base", "node", b"node", "parcels", b"parcels", "prototypes", b"prototypes", "rankings", b"rankings", "round", b"round", "schema_version", b"schema_version", "seconds", b"seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
