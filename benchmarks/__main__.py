@@ -70,6 +70,7 @@ COMPARISONS = {
         tuple,
         agent_tables.page_of("strokes", agent_cases.strokes_cases, "15 agents: images, pen paths, or both."),
     ),
+    graph_cases.TRIALS: Comparison(graph_cases.trial_cases, tuple, graph_tables.trials_page),
     agent_cases.VALIDATION: Comparison(agent_cases.trial_cases, tuple, agent_tables.trials_page),
     **{
         suite: Comparison(

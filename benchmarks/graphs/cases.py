@@ -62,6 +62,25 @@ ABLATIONS = (
 )
 ABLATED: tuple[Drift, ...] = ("none", "rotation")
 
+TRIALS, TRIED = "citation-validation", "citation"
+TRIAL_SEEDS = (100, 101)  # that no result uses
+NO_TERMS: dict[str, Scalar] = {"stage.calibration-weight": 0.0, "stage.entropy-weight": 0.0, "stage.agreement-weight": 0.0}
+LIGHT_TERMS: dict[str, Scalar] = dict.fromkeys(NO_TERMS, 0.01)
+TRIAL_ROWS = (
+    STAGE,
+    LOCAL_GCN,
+    FEDAVG,
+    Row("all terms at 0.01", "stage", LIGHT_TERMS),
+    Row("no terms", "stage", NO_TERMS),
+    Row("no terms, anchor temperature 0.3", "stage", {**NO_TERMS, "stage.anchor-temperature": 0.3}),
+    Row("no terms, anchor temperature 1", "stage", {**NO_TERMS, "stage.anchor-temperature": 1.0}),
+    Row("no terms, 64 anchors of width 64", "stage", {**NO_TERMS, "stage.anchors": 64, "stage.width": 64}),
+    Row("no terms, 24 anchors of width 32", "stage", {**NO_TERMS, "stage.anchors": 24}),
+    Row("no terms, three layers", "stage", {**NO_TERMS, "graph.layers": 3}),
+    Row("no terms, no homophily control", "stage", {**NO_TERMS, "stage.homophily-control": False}),
+    Row("all terms at 0.01, anchor temperature 0.3", "stage", {**LIGHT_TERMS, "stage.anchor-temperature": 0.3}),
+)
+
 
 def graphs_of(suite: str) -> tuple[str, ...]:
     """Names of the graphs of a suite."""
@@ -95,6 +114,13 @@ def method_cases(suite: str) -> Callable[[], Iterator[Case]]:
                         yield Case(suite, row, scenario(graph, drift, task), seed, COMMON)
 
     return cases
+
+
+def trial_cases() -> Iterator[Case]:
+    """Every run that settings were chosen by, on the nodes for validation."""
+    for seed in TRIAL_SEEDS:
+        for row in TRIAL_ROWS:
+            yield Case(TRIED, row, scenario(graphs_of(TRIED)[0]), seed, COMMON)
 
 
 def ablation_cases(suite: str) -> Callable[[], Iterator[Case]]:

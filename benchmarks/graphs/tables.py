@@ -20,15 +20,19 @@ from benchmarks.graphs.cases import (
     STAGE,
     TASK_POOLED_ROWS,
     TASK_ROWS,
+    TRIAL_SEEDS,
+    TRIALS,
+    TRIED,
     ablation_cases,
     graphs_of,
     method_cases,
     scenario,
+    trial_cases,
 )
 from benchmarks.headlines import Headline, named
-from benchmarks.markdown import Figure, Results, bytes_of, cell, cpu_seconds, difference, mark, seeds_run, table
+from benchmarks.markdown import Figure, Results, bytes_of, cell, cpu_seconds, difference, mark, seeds_run, table, trials_table
 from benchmarks.sweep import Case, Figures, Row
-from client_app.data.graph import TEST
+from client_app.data.graph import TEST, VALIDATION
 from concord.functional.statistics import paired_difference
 from concord.graphs import DRIFTS, Drift, Task
 from concord.samples import FUSED
@@ -83,6 +87,19 @@ def headlines_of(suite: str) -> Callable[[Results], Iterator[Headline]]:
         yield Headline(question, " ".join(cells[0]), named(cells[1:]))
 
     return headlines
+
+
+def trials_page(results: Results) -> str:
+    """What settings were chosen by."""
+    graph = graphs_of(TRIED)[0]
+    parts = [
+        f"# Trials on `{graph}`",
+        f"Made by `python -m benchmarks {TRIALS} --data DIR`. For choosing the settings of `stage`: accuracy on the nodes for "
+        f"validation, mean over seeds {' and '.join(map(str, TRIAL_SEEDS))}, which no result uses, without intervals: they tell "
+        "large differences only.",
+        trials_table(results, trial_cases(), {"validation": (validation_accuracy, ".3f"), "kB up": (kilobytes_up, ".1f")}),
+    ]
+    return "\n\n".join(parts) + "\n"
 
 
 def method_table(results: Results, suite: str, graph: str) -> str:
@@ -188,3 +205,13 @@ def rank(figures: Figures) -> float:
 def by_chance(figures: Figures) -> float:
     """The same of an order by chance."""
     return mean(float(kind["chance"]) for kind in figures["ranking"][TEST].values())
+
+
+def validation_accuracy(figures: Figures) -> float:
+    """Accuracy on the nodes for validation."""
+    return float(figures["accuracy"][VALIDATION][FUSED]["accuracy"])
+
+
+def kilobytes_up(figures: Figures) -> float:
+    """What a party sends in a round."""
+    return bytes_of("up")(figures) / 1000

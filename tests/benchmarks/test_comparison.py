@@ -70,8 +70,8 @@ def test_a_case_is_run_once_with_settings_that_make_sense(suite: str) -> None:
     cases = [*COMPARISONS[suite].methods(), *COMPARISONS[suite].ablations()]
     assert len(cases) == len({case.key for case in cases})
     for case in cases:
-        assert case.suite == suite
-        check_method(parse_config({"method": case.row.method, "suite": suite, **case.common, **case.row.settings}))
+        assert case.suite == (graphs.TRIED if suite == graphs.TRIALS else suite)
+        check_method(parse_config({"method": case.row.method, "suite": case.suite, **case.common, **case.row.settings}))
 
 
 def test_the_number_of_nodes_is_that_of_the_suite() -> None:
@@ -242,6 +242,9 @@ def test_trials_are_means_without_intervals() -> None:
     page = agent_tables.trials_page(results)
     assert "| parse | 2 | 0.785 | 0.835 | 0.885 |" in page
     assert "| no contrast | 0 | – | – | – |" in page
+    traffic = {"bytes": {"up-per-node-round": 2500.0, "down-per-node-round": 0.0}}
+    found = {case.key: {"accuracy": {"validation": {"fused": {"accuracy": 0.5}}}, **traffic} for case in graphs.trial_cases()}
+    assert "| no terms | 2 | 0.500 | 2.5 |" in graph_tables.trials_page(found)
 
 
 def test_a_page_of_no_results_and_the_committed_one() -> None:
