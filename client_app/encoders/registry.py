@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from client_app.encoders import image, pen, sound, window, word
 from client_app.encoders.encoder import Encoder
+from client_app.encoders.frozen import FROZEN, frozen_encoder
 from concord.config import RunConfig
 from concord.errors import ConcordError
 
@@ -28,11 +29,13 @@ DEFAULTS = {
 
 
 def encoder_of(config: RunConfig, modality: str) -> Encoder:
-    """The encoder of a modality, as the run says; ConcordError C204 if there is none."""
+    """The encoder of a modality, as the run says; ConcordError C204 if there is none, C103 if a pretrained one cannot be used."""
     name = config.encoder_names.get(modality) or DEFAULTS.get(modality)
     if name is None:
         hint = f"name one with encoders='{modality}=NAME', of: {', '.join(ENCODERS)}"
         raise ConcordError("C204", f"no encoder for modality {modality!r}", hint)
+    if name.startswith(FROZEN):
+        return frozen_encoder(name.removeprefix(FROZEN))
     if name not in ENCODERS:
         raise ConcordError("C204", f"encoders: there is no encoder {name!r}", f"choose one of: {', '.join(ENCODERS)}")
     return ENCODERS[name]
