@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from client_app.encoders import Encoder, encoder_of
-from client_app.trunk import adapt_trunk, build_trunk, copy_trunk, local_tensors, pool, shared_tensors
+from client_app.trunk import adapt_trunk, build_trunk, copy_trunk, in_bfloat16, local_tensors, pool, shared_tensors
 from concord.config import HeadScope, RunConfig
 from concord.seeding import seeded
 
@@ -50,7 +50,7 @@ class MultimodalModel(nn.Module):
         head_scope: HeadScope | None = None,
     ) -> None:
         super().__init__()
-        self.classes = classes
+        self.config, self.classes = config, classes
         self.head_scope = head_scope or config.head_scope
         self.trunk_scope = config.adapter_scope
         trunk = build_trunk(config, base)
@@ -108,7 +108,8 @@ class MultimodalModel(nn.Module):
 
     def embed(self, modality: str, x: Tensor) -> Tensor:
         """Inputs of one modality [B, ...] -> pooled embeddings z [B, D]."""
-        pooled_BD = pool(self.trunk_of(modality), self.tokenisers[modality](x))
+        tokens = self.tokenisers[modality](x)
+        pooled_BD = pool(self.trunk_of(modality), tokens, bfloat16=in_bfloat16(self.config, x.device))
         return self.normalise(self.projectors[modality](pooled_BD))  # type: ignore[no-any-return]
 
     def classify(self, modality: str, z_BD: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The shared trunk: a transformers encoder that takes embeddings, adapted by peft.
+"""The shared trunk: a transformers encoder over token embeddings, adapted by peft.
 
 Adapter after Eklund (arXiv 2601.17986), reconstructed: W = m * (W0 + s B A) / ||W0 + s B A||_row in DoRA's form,
 A with orthonormal rows from the run's seed and frozen, B trained and averaged, m trained and kept on the node.
@@ -13,12 +13,15 @@ import warnings
 from collections.abc import Iterator, Mapping
 
 import torch
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
-from transformers import AutoModel, BertConfig, BertModel
+from transformers import BertConfig, BertModel
 
 from client_app.encoders.encoder import Tokens
+from client_app.pretrained.folder import find_pretrained
+from client_app.pretrained.model import load_model
+from client_app.pretrained.stack import adapter_targets, hidden_states
 from concord.config import RunConfig
 from concord.errors import ConcordError
 from concord.functional.lowrank import orthonormal_rows
@@ -38,9 +41,11 @@ def build_trunk(config: RunConfig, base: Mapping[str, Tensor] | None = None) -> 
     Raises:
         ConcordError: C103, when a pretrained trunk cannot be loaded or takes no `inputs_embeds`.
     """
-    trunk = _tiny_trunk(config) if config.model.trunk == TINY else _pretrained_trunk(config.model.trunk)
+    trunk = _tiny_trunk(config) if config.model.trunk == TINY else _pretrained_trunk(config)
     if base is not None:
         trunk.load_state_dict(dict(base))
+    if config.model.checkpointing:
+        trunk.activation_checkpointing_enable()  # type: ignore[operator]
     return trunk
 
 
@@ -56,7 +61,7 @@ def adapt_trunk(trunk: nn.Module, config: RunConfig, rank: int) -> nn.Module:
     settings = LoraConfig(
         r=rank,
         lora_alpha=config.adapter.alpha * rank / config.adapter.rank,  # s is one for all ranks
-        target_modules=adapter_targets(config.adapter.targets),
+        target_modules=adapter_targets(trunk, config.adapter.targets),
         use_dora=config.adapter_kind == "dora",
         lora_dropout=0.0,
         bias="none",
@@ -72,11 +77,12 @@ def adapt_trunk(trunk: nn.Module, config: RunConfig, rank: int) -> nn.Module:
     return adapted
 
 
-def pool(trunk: nn.Module, tokens: Tokens) -> Tensor:
-    """The mean [B, D] of what the trunk makes of the real tokens of each input."""
+def pool(trunk: nn.Module, tokens: Tokens, *, bfloat16: bool = False) -> Tensor:
+    """The mean [B, D] of what the trunk makes of the real tokens of each input; with `bfloat16`, in that precision."""
     embeds_BLD, mask_BL = tokens
-    attention_mask = None if mask_BL is None else mask_BL.long()
-    hidden_BLD: Tensor = trunk(inputs_embeds=embeds_BLD, attention_mask=attention_mask).last_hidden_state
+    model = trunk.get_base_model() if isinstance(trunk, PeftModel) else trunk
+    with torch.autocast(embeds_BLD.device.type, torch.bfloat16, enabled=bfloat16):
+        hidden_BLD = hidden_states(model, embeds_BLD, mask_BL).to(embeds_BLD.dtype)
     if mask_BL is None:
         return hidden_BLD.mean(1)
     weight_BL1 = mask_BL.to(hidden_BLD.dtype)[..., None]
@@ -84,9 +90,11 @@ def pool(trunk: nn.Module, tokens: Tokens) -> Tensor:
     return pooled_BD
 
 
-def adapter_targets(text: str) -> str | list[str]:
-    """peft's target_modules from a comma-separated list, or 'all-linear'."""
-    return text if text == "all-linear" else [part.strip() for part in text.split(",")]
+def in_bfloat16(config: RunConfig, device: torch.device) -> bool:
+    """Whether the trunk computes in bfloat16 on that device."""
+    if config.model.precision == "auto":
+        return device.type == "cuda" and config.model.trunk != TINY
+    return config.model.precision == "bfloat16"
 
 
 def lora_layers(trunk: nn.Module) -> Iterator[tuple[str, LoraLayer]]:
@@ -136,16 +144,13 @@ def _tiny_trunk(config: RunConfig) -> nn.Module:
     return trunk
 
 
-def _pretrained_trunk(name: str) -> nn.Module:
-    try:
-        trunk: nn.Module = AutoModel.from_pretrained(name)
-    except (OSError, ValueError) as error:
-        raise ConcordError(
-            "C103", f"model.trunk = {name!r} cannot be loaded: {error}", "name a transformers model or a local folder"
-        ) from error
+def _pretrained_trunk(config: RunConfig) -> nn.Module:
+    name = config.model.trunk
+    with seeded(config.seed, "trunk"):  # weights that the checkpoint lacks, and that are not looked at
+        trunk = load_model(find_pretrained(name))
     with torch.no_grad():
         try:
-            trunk(inputs_embeds=torch.zeros(1, 2, trunk.config.hidden_size))  # type: ignore[union-attr, arg-type]
+            hidden_states(trunk, torch.zeros(1, 2, trunk.config.hidden_size), None)  # type: ignore[union-attr, arg-type]
         except (TypeError, ValueError, AttributeError) as error:
             raise ConcordError(
                 "C103", f"model.trunk = {name!r} takes no token embeddings: {error}", "choose an encoder such as BERT"

@@ -56,6 +56,10 @@ class ModelConfig(Section):
     layers: Count = Field(1, description="layers of the tiny trunk")
     attention_heads: Count = Field(4, description="attention heads of the tiny trunk")
     head: Literal["auto", HeadScope] = Field("auto", description="who shares a classification head; auto = as adapter.scope")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="of the trunk in training; auto = bfloat16 for a pretrained one on a GPU, else float32"
+    )
+    checkpointing: bool = Field(False, description="compute the trunk's hidden states anew in the backward pass: less memory")
 
 
 class AdapterConfig(Section):
@@ -66,7 +70,7 @@ class AdapterConfig(Section):
     rank: Count = Field(8, description="rank of the shared adapter")
     rank_by_modality: str = Field("", description="smaller ranks for some nodes, as 'speech=4,word=2'")
     alpha: Annotated[float, Field(gt=0)] = Field(8.0, description="adapter scale s = alpha / rank")
-    targets: str = Field("query,value", description="adapted layers of the trunk, or 'all-linear'")
+    targets: str = Field("auto", description="adapted layers of the trunk, or 'all-linear'; auto = queries and values")
     train_a: bool = Field(False, description="train A too; needs aggregation.rule low-rank or mean")
 
     def ranks(self) -> dict[str, int]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from client_app.encoders import encoder_of
-from client_app.trunk import adapt_trunk, build_trunk, pool, shared_tensors
+from client_app.trunk import adapt_trunk, build_trunk, in_bfloat16, pool, shared_tensors
 from concord.config import RunConfig
 from concord.kinds import kind_of
 from concord.seeding import seeded
@@ -28,13 +28,14 @@ class Encoder(nn.Module):
 
     def __init__(self, config: RunConfig, modality: str) -> None:
         super().__init__()
+        self.config = config
         self.trunk = adapt_trunk(build_trunk(config), config, config.adapter.rank)
         self.width = int(self.trunk.config.hidden_size)  # type: ignore[union-attr, arg-type]
         with seeded(config.seed, "tokeniser", modality):
             self.tokeniser = encoder_of(config, modality).build(self.width)
 
     def forward(self, x: Tensor) -> Tensor:
-        return pool(self.trunk, self.tokeniser(x))
+        return pool(self.trunk, self.tokeniser(x), bfloat16=in_bfloat16(self.config, x.device))
 
     def part(self) -> Part:
         """What of it travels."""
