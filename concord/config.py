@@ -236,6 +236,7 @@ class RunConfig(Section):
     rounds: Count = Field(12, description="rounds in all")
     local_steps: Count = Field(20, description="optimiser steps of a node and round")
     batch_size: Count = Field(32, description="samples of a step")
+    accumulate: Count = Field(1, description="batches whose mean gradient makes a step")
     lr: Annotated[float, Field(gt=0)] = Field(5e-3, description="learning rate of AdamW")
     weight_decay: NonNegative = Field(0.0, description="weight decay of AdamW")
     clip_norm: Annotated[float, Field(gt=0)] = Field(1.0, description="largest norm of a gradient")

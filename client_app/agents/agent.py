@@ -125,14 +125,17 @@ class Agent:
             descent = Descent(list(self.model.trained().values()), self.config, round_)
             generator = generator_for(self.config.seed, "batches", self.name, "agent", round_)
             batches = endless(self._labelled, self.config.batch_size, generator)
-            self.model.train()
-            for index_B in (next(batches, None) for _ in range(self.config.local_steps)):
-                if index_B is None:
-                    break
+
+            def terms() -> list[tuple[str, Tensor]]:
+                index_B = next(batches)
                 inputs = {m: self._view(m, index_B, generator) for m in self.modalities}
                 y_B = self._samples.y[index_B].to(self.device)
-                terms = self.model.losses(inputs, y_B, self._progress(round_))
-                descent.step((name, term) for name, term in terms.items() if name not in leaves_out)
+                losses = self.model.losses(inputs, y_B, self._progress(round_))
+                return [(name, term) for name, term in losses.items() if name not in leaves_out]
+
+            self.model.train()
+            for _ in range(self.config.local_steps if len(self._labelled) else 0):
+                descent.step(terms)
         self.round_, self.trained = round_, True
         self._save()
         return descent.means()

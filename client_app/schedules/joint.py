@@ -33,7 +33,7 @@ def train_jointly(task: Task) -> dict[str, float]:
     descent = Descent(trainable_parameters(task.model), task.config, task.round_, task.method)
     task.model.train()
     for _ in range(task.config.local_steps):
-        descent.step(_terms(task, instances, next(batches, None), anchors, generator))
+        descent.step(lambda: _terms(task, instances, next(batches, None), anchors, generator))
     return descent.means()
 
 

@@ -8,7 +8,8 @@ Legend: N samples, B batch, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -19,7 +20,7 @@ from client_app.measure import classify_all
 from client_app.model import trainable_parameters
 from client_app.schedules.descent import Descent
 from client_app.schedules.task import Task
-from client_app.views import draw_views
+from client_app.views import Batches, draw_views
 from concord.functional.chain import chain_order
 from concord.samples import NO_LABEL
 
@@ -40,16 +41,24 @@ def train_in_phases(task: Task) -> dict[str, float]:
         for position, modality in enumerate(chain):
             others = [m for m in chain if m != modality] if settings.context == "others" and all_have_begun else chain[:position]
             context_NC = context(task, modality, others) if others and task.method.complements else None
-            row_of = {name: row for row, name in enumerate(task.samples[modality].ids)}
             task.model.train_only(modality)
+            row_of = {name: row for row, name in enumerate(task.samples[modality].ids)}
+            terms = partial(_terms, task, modality, batches[modality], row_of, context_NC)
             for _ in range(window(task.config.local_steps, settings.passes, pass_)):
-                views = draw_views(task.model, modality, batches[modality], augment=task.config.augment, device=task.device)
-                terms = task.method.terms(views, task.agreed)
-                if context_NC is not None and views.labelled is not None:
-                    rows = [row_of[name] for name in views.labelled.ids]
-                    terms |= task.method.complement(views.labelled, context_NC[rows])
-                descents[modality].step(terms.items())
+                descents[modality].step(terms)
     return {f"{name}.{m}": value for m, descent in descents.items() for name, value in descent.means().items()}
+
+
+def _terms(
+    task: Task, modality: str, batches: Batches, row_of: Mapping[str, int], context_NC: Tensor | None
+) -> Iterable[tuple[str, Tensor]]:
+    """The terms of one batch of one modality; where it complements others, with their logits, by the row of a sample's id."""
+    views = draw_views(task.model, modality, batches, augment=task.config.augment, device=task.device)
+    terms = task.method.terms(views, task.agreed)
+    if context_NC is not None and views.labelled is not None:
+        rows = [row_of[name] for name in views.labelled.ids]
+        terms |= task.method.complement(views.labelled, context_NC[rows])
+    return terms.items()
 
 
 def window(steps: int, passes: int, pass_: int) -> int:

@@ -18,7 +18,7 @@ def train_separately(task: Task) -> dict[str, float]:
     descent = Descent(trainable_parameters(task.model), task.config, task.round_, task.method)
     task.model.train()
     for _ in range(task.config.local_steps):
-        descent.step(_terms(task, batches))
+        descent.step(lambda: _terms(task, batches))
     return descent.means()
 
 
