@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -21,10 +21,11 @@ from client_app.data.cache import cache_folder
 from client_app.data.preparation.raw import Waveform
 from client_app.encoders.frozen import VERSION
 from client_app.pretrained.folder import Pretrained, find_pretrained
-from client_app.pretrained.inputs import Inputs, reader_of
 from client_app.pretrained.kept import KeptTokens
-from client_app.pretrained.model import load_model
 from client_app.pretrained.tokens import token_count, tokens_of
+
+if TYPE_CHECKING:
+    from client_app.pretrained.inputs import Inputs
 
 BATCH = 32
 CHUNK = 256  # samples whose inputs are in memory, and whose tokens are kept, at once
@@ -85,6 +86,9 @@ class Loaded:
 
 @lru_cache(maxsize=2)
 def _loaded(name: str) -> Loaded:
+    from client_app.pretrained.inputs import reader_of  # seconds to import, which what is kept need not wait for
+    from client_app.pretrained.model import load_model
+
     pretrained = find_pretrained(name)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return Loaded(pretrained, load_model(pretrained).to(device), reader_of(pretrained), device)

@@ -15,7 +15,7 @@ def frozen_preparation(name: str) -> Preparation:
     """The preparation for the pretrained encoder of that name or path; ConcordError C103 if it cannot be used."""
 
     def prepare_all(samples: Sequence[Any]) -> Tensor:
-        from client_app.pretrained.frozen import frozen_tokens  # seconds to import, where all that is wanted is the kind
+        from client_app.pretrained.frozen import frozen_tokens  # not needed to tell the kind
 
         return frozen_tokens(name, samples)
 
