@@ -17,7 +17,7 @@ class Samples:
     """N samples of one modality.
 
     Attributes:
-        x: inputs, shape [N, ...], float32 or int64 (character codes).
+        x: inputs, shape [N, ...], float32, float16 (tokens of a frozen encoder) or int64 (character codes).
         y: class of each sample, shape [N], int64; `NO_LABEL` where it is not known.
         ids: a name for each sample that is unique in its suite, for example ``speech/7_jackson_3``. Samples of different
             modalities with the same id are one instance: a pair.

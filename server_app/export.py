@@ -1,8 +1,8 @@
 """The model folder of a run: safetensors and JSON only.
 
-``trunk/`` and ``adapter/`` load with plain transformers and peft; where modalities do not share an adapter, ``adapter/`` (or,
-fully trained, ``trunk/``) has a folder for each. Tokenisers, projectors and heads lie beside them, and the anchors that make
-embeddings of different modalities comparable. The network of a graph is one file.
+``trunk/`` and ``adapter/`` load with plain transformers and peft (of Whisper, as its encoder alone); where modalities do not
+share an adapter, ``adapter/`` (or, fully trained, ``trunk/``) has a folder for each. Tokenisers, projectors and heads lie
+beside them, and the anchors that make embeddings of different modalities comparable. The network of a graph is one file.
 """
 
 from __future__ import annotations

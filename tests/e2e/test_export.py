@@ -9,11 +9,14 @@ import pytest
 import torch
 from peft import PeftModel
 from safetensors.torch import load_file
+from tiny_pretrained import WIDTH, save_tiny
 from tiny_run import ONE_EACH, Settings, open_tiny
 from torch import nn
 from transformers import AutoModel
+from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from client_app.model import SHARED, MultimodalModel
+from client_app.pretrained.stack import hidden_states
 from client_app.trunk import lora_layers
 from concord.anchors import load_anchors
 from concord.run_folder import RunFolder
@@ -61,6 +64,20 @@ def test_adapters_of_single_modalities_load_one_by_one(tmp_path: Path) -> None:
         torch.testing.assert_close(
             hidden(adapted, embeds_BLD), hidden(model.trunk_of(modality), embeds_BLD), atol=1e-6, rtol=1e-5
         )
+
+
+@pytest.mark.parametrize("family", ["vit", "whisper"])
+def test_an_adapter_of_any_trunk_loads_on_the_plain_model_and_on_the_exported_one(family: str, tmp_path: Path) -> None:
+    name = save_tiny(tmp_path / "pretrained", family)
+    _, model, folder = trained(tmp_path / "run", {"model.trunk": name, "accumulate": 2, "model.checkpointing": True})
+    named, loads = AutoModel.from_pretrained(name), WhisperEncoder if family == "whisper" else AutoModel
+    embeds_BLD = torch.randn(3, 7, WIDTH, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected_BLD = hidden_states(model.trunks[SHARED].get_base_model(), embeds_BLD, None)  # type: ignore[operator]
+        for plain in (named.encoder if family == "whisper" else named, loads.from_pretrained(folder / "trunk")):
+            assert not torch.allclose(hidden_states(plain.eval(), embeds_BLD, None), expected_BLD, atol=1e-3)
+            adapted = PeftModel.from_pretrained(plain, str(folder / "adapter")).eval().get_base_model()
+            torch.testing.assert_close(hidden_states(adapted, embeds_BLD, None), expected_BLD, atol=1e-6, rtol=1e-5)
 
 
 def test_a_fully_trained_trunk_loads_in_plain_transformers(tmp_path: Path) -> None:
