@@ -10,11 +10,11 @@ from functools import partial
 import torch
 from torch import Generator, Tensor, nn
 
-from client_app.encoders.encoder import TOKENS, Encoder, Positions, Tokens
+from client_app.encoders.encoder import Encoder, Positions, Tokens
 from client_app.pretrained.folder import find_pretrained
+from client_app.pretrained.tokens import TOKENS, VERSION
 
 FROZEN = "frozen:"  # before the name or path of the pretrained encoder
-VERSION = "frozen-1"  # of the tokens and of what is made of them here
 NOISE = 0.3  # deviation of the strongest view's noise, in root mean squares of a token
 DROP = 0.15  # share of tokens that the strongest view leaves out
 

@@ -123,8 +123,9 @@ def find_pretrained(name: str) -> Pretrained:
             weights, sentence = _read_sentence(name, folder, {m["type"].rpartition(".")[2]: m["path"] for m in modules})
         except (KeyError, TypeError, AttributeError) as error:
             raise unusable(name, f"modules.json: {error!r}") from error
-    if not (weights / "config.json").is_file():
-        raise unusable(name, f"{weights} has no config.json")
+    for pattern in ("config.json", "*.safetensors"):
+        if not any(weights.glob(pattern)):
+            raise unusable(name, f"{weights} has no {pattern}")
     return Pretrained(name, folder, weights, sentence)
 
 

@@ -19,10 +19,9 @@ from torch import Tensor, nn
 
 from client_app.data.cache import cache_folder
 from client_app.data.preparation.raw import Waveform
-from client_app.encoders.frozen import VERSION
 from client_app.pretrained.folder import Pretrained, find_pretrained
 from client_app.pretrained.kept import KeptTokens
-from client_app.pretrained.tokens import token_count, tokens_of
+from client_app.pretrained.tokens import VERSION, token_count, tokens_of
 
 if TYPE_CHECKING:
     from client_app.pretrained.inputs import Inputs

@@ -31,6 +31,8 @@ def load_model(pretrained: Pretrained) -> nn.Module:
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise unusable(pretrained.name, error) from error
     tower = TOWERS.get(whole.config.model_type, "")
+    if whole.config.is_encoder_decoder and not tower:
+        raise unusable(pretrained.name, f"{whole.config.model_type} has a decoder too, and is of no family that is known here")
     used: nn.Module = whole.get_submodule(tower)
     needed = {f"{tower}.{name}".strip(".") for name, _ in used.named_parameters() if not name.startswith(OPTIONAL)}
     if missing := sorted(needed & set(about["missing_keys"])):

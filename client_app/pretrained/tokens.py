@@ -19,7 +19,8 @@ from torch.nn import functional as F
 from client_app.pretrained.family import AST
 from client_app.pretrained.folder import Pretrained, Sentence
 
-TOKENS = 16
+VERSION = "frozen-1"  # of how tokens are made, and of what is trained on them
+TOKENS = 16  # at most
 GRID = 3
 LARGEST = torch.finfo(torch.float16).max
 

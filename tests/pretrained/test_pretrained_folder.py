@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import huggingface_hub
@@ -11,7 +12,8 @@ import pytest
 import torch
 from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors.torch import load_file, save_file
-from tiny_pretrained import KINDS, raw_sample, save_tiny
+from tiny_pretrained import KINDS, raw_sample, save_tiny, save_tokeniser
+from transformers import BartConfig, BartModel
 
 from client_app.pretrained.folder import Sentence, find_pretrained
 from client_app.pretrained.frozen import frozen_tokens
@@ -107,6 +109,13 @@ def code_from_elsewhere(folder: Path) -> str:
     return name
 
 
+def a_decoder_too(folder: Path) -> str:
+    small = {"encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 2, "decoder_attention_heads": 2}
+    BartModel(BartConfig(vocab_size=40, d_model=16, encoder_ffn_dim=16, decoder_ffn_dim=16, **small)).save_pretrained(folder)
+    save_tokeniser(folder)
+    return str(folder)
+
+
 def no_tokeniser(folder: Path) -> str:
     name = save_tiny(folder, "bert")
     for file in folder.glob("tokenizer*"):
@@ -136,12 +145,13 @@ def modules_of_another_form(folder: Path) -> str:
         torn_weights,
         missing_weights,
         code_from_elsewhere,
+        a_decoder_too,
         no_tokeniser,
         modules_outside,
         modules_of_another_form,
     ],
 )
-def test_what_cannot_be_used_is_told_with_its_name(make, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_what_cannot_be_used_is_told_with_its_name(make: Callable[[Path], str], tmp_path: Path) -> None:
     name = make(tmp_path)
     with pytest.raises(ConcordError, match="C103") as told:
         frozen_tokens(name, ["w1"])
