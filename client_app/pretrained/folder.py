@@ -121,7 +121,7 @@ def find_pretrained(name: str) -> Pretrained:
     else:
         try:
             weights, sentence = _read_sentence(name, folder, {m["type"].rpartition(".")[2]: m["path"] for m in modules})
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise unusable(name, f"modules.json: {error!r}") from error
     for pattern in ("config.json", "*.safetensors"):
         if not any(weights.glob(pattern)):
@@ -135,12 +135,12 @@ def unusable(name: str, why: object, hint: str = HINT) -> ConcordError:
 
 
 def _folder_of(name: str) -> Path:
-    if Path(name).is_dir():
-        return Path(name).absolute()
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
+        if Path(name).is_dir():
+            return Path(name).absolute()
         with suppress(LocalEntryNotFoundError):
             here = Path(snapshot_download(name, allow_patterns=list(FILES), local_files_only=True))
             if any(here.rglob("*.safetensors")):

@@ -78,6 +78,10 @@ def no_folder(folder: Path) -> str:
     return str(folder / "missing")
 
 
+def long_name(folder: Path) -> str:
+    return "n" * 5000
+
+
 def no_settings(folder: Path) -> str:
     return str(folder)
 
@@ -130,6 +134,12 @@ def modules_outside(folder: Path) -> str:
     return name
 
 
+def no_number(folder: Path) -> str:
+    name = sentence_folder(folder)
+    (folder / "sentence_bert_config.json").write_text('{"max_seq_length": "many"}')
+    return name
+
+
 def modules_of_another_form(folder: Path) -> str:
     name = sentence_folder(folder)
     (folder / "modules.json").write_text('["Transformer"]')
@@ -140,6 +150,7 @@ def modules_of_another_form(folder: Path) -> str:
     "make",
     [
         no_folder,
+        long_name,
         no_settings,
         pickled_weights,
         torn_weights,
@@ -149,6 +160,7 @@ def modules_of_another_form(folder: Path) -> str:
         no_tokeniser,
         modules_outside,
         modules_of_another_form,
+        no_number,
     ],
 )
 def test_what_cannot_be_used_is_told_with_its_name(make: Callable[[Path], str], tmp_path: Path) -> None:
