@@ -14,6 +14,7 @@ TITLES: dict[str, str] = {
     "C203": "a node has no data",
     "C204": "unknown suite, scenario or modality",
     "C205": "a node's data folder cannot be used",
+    "C206": "a sample cannot be read",
     "C301": "anchor set cannot be read",
     "C302": "a modality has no anchors",
     "C303": "anchor sets differ between parties",
@@ -31,6 +32,9 @@ TITLES: dict[str, str] = {
     "C603": "a node could not be registered",
     "C604": "an agent's address cannot be used",
     "C605": "an agent cannot be started",
+    "C701": "a model folder cannot be used",
+    "C702": "a model has no answer",
+    "C703": "answers cannot be written",
 }
 
 

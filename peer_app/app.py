@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from client_app.agents.agent import Agent
+from client_app.agents.export import export_agent
 from client_app.data.graph import NodeGraph
 from client_app.data.node_folder import load_node
 from client_app.node import choose_device
@@ -67,6 +68,7 @@ def run_agent(path: Path, tell: Callable[[Line], None]) -> dict[str, Any]:
             peer.run()
     result = _result(agent, folder)
     atomic_write(folder.result, json.dumps(result, indent=1) + "\n")
+    export_agent(folder.model, agent)
     folder.append_metrics({"scope": "run", "event": "finished", "message": ""})
     return result
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from concord.anchors import AnchorSet
 from concord.config import RunConfig
+from concord.functional.retrieval import COORDINATES, POOLED
 from concord.wire.messages import matrix_from_wire
 from concord.wire.v1 import federation_pb2 as pb
 from server_app.lines import modality_grams
@@ -35,7 +36,6 @@ from server_app.results import (
     retrieval_table,
 )
 
-POOLED, COORDINATES = "pooled", "anchor-coordinates"
 PACKAGES = ("concord", "flwr", "torch", "transformers", "peft")
 Line = Mapping[str, Any]
 

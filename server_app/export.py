@@ -7,7 +7,6 @@ beside them, and the anchors that make embeddings of different modalities compar
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import torch
@@ -15,11 +14,11 @@ from peft import PeftModel
 from safetensors.torch import save_file
 from torch import nn
 
+from client_app.inference.description import ADAPTER, ANCHORS, TRUNK, Description
 from client_app.model import SHARED, MultimodalModel
 from client_app.trunk import build_trunk
 from concord.anchors import AnchorSet, save_anchors
 from concord.config import RunConfig
-from concord.run_folder import atomic_write
 from strategies.state import GlobalState
 
 
@@ -28,15 +27,18 @@ def export_model(folder: Path, config: RunConfig, anchors: AnchorSet, state: Glo
     folder.mkdir(parents=True, exist_ok=True)
     model = MultimodalModel(config, sorted(anchors.modalities), len(anchors.concepts), base=state.base or None)
     model.load_groups({name: group for name, group in state.groups.items() if name in model.groups()})
-    build_trunk(config, state.base or None).save_pretrained(folder / "trunk")  # type: ignore[operator]
+    build_trunk(config, state.base or None).save_pretrained(folder / TRUNK)  # type: ignore[operator]
     for key, trunk in model.trunks.items():
-        part = "adapter" if isinstance(trunk, PeftModel) else "trunk"
-        trunk.save_pretrained(str(folder / part if key == SHARED else folder / part / key))  # type: ignore[operator]
+        part = ADAPTER if isinstance(trunk, PeftModel) else TRUNK
+        target = folder / part if key == SHARED else folder / part / key
+        trunk.save_pretrained(str(target))  # type: ignore[operator]
+        (target / "README.md").unlink(missing_ok=True)  # peft's form of a model card, with nothing filled in
     for part, modules in (("tokenisers", model.tokenisers), ("projectors", model.projectors), ("heads", model.heads)):
         save_file(_tensors(modules), folder / f"{part}.safetensors")
-    save_anchors(anchors, folder / "anchors")
+    save_anchors(anchors, folder / ANCHORS)
     heads = any(name.partition(".")[0] == "head" for name in state.groups) and config.head_scope != "local"
-    _describe(folder, config, anchors, {"modalities": list(model.modalities), "heads-are-trained": heads})
+    about = Description.of(config, anchors, list(model.modalities))
+    about.model_copy(update={"heads_are_trained": heads}).save(folder)
 
 
 def export_network(folder: Path, config: RunConfig, anchors: AnchorSet, state: GlobalState) -> None:
@@ -45,18 +47,7 @@ def export_network(folder: Path, config: RunConfig, anchors: AnchorSet, state: G
     tensors = {f"{name}/{key}": t.contiguous() for name, group in state.groups.items() for key, t in group.items()}
     save_file(tensors, folder / "network.safetensors")
     widths = {modality: samples.x.shape[1] for modality, samples in anchors.modalities.items()}
-    _describe(folder, config, anchors, {"modalities": sorted(widths), "widths": widths})
-
-
-def _describe(folder: Path, config: RunConfig, anchors: AnchorSet, more: dict[str, object]) -> None:
-    about = {
-        "schema-version": 1,
-        "concepts": list(anchors.concepts),
-        "anchors": anchors.digest,
-        **more,
-        "config": config.flat(),
-    }
-    atomic_write(folder / "model.json", json.dumps(about, indent=1) + "\n")
+    Description.of(config, anchors, sorted(widths)).model_copy(update={"widths": widths}).save(folder)
 
 
 def _tensors(modules: nn.ModuleDict) -> dict[str, torch.Tensor]:

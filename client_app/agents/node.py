@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from client_app.agents.agent import Agent
+from client_app.agents.export import export_agent
 from client_app.data.node_data import NodeData
 from client_app.holdings import holdings_of
 from client_app.messages import Arrays, begin_report, census_of
@@ -25,6 +26,8 @@ from concord.anchors import AnchorSet
 from concord.config import RunConfig
 from concord.wire.messages import encode, token_from_wire
 from concord.wire.v1 import federation_pb2 as pb
+
+MODEL = "model"  # on the agent's disk
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,9 @@ class AgentNode:
         return census
 
     def perform(self, instruction: pb.Instruction, arrays: Arrays) -> tuple[pb.Report, dict[str, NDArray[np.float32]]]:
-        """Ends the round before, evaluates, and (in a training phase) trains and says what it learnt. `arrays` is empty.
+        """Ends the round before, evaluates, and trains and says what it learnt, or, after the last round, exports its model.
+
+        `arrays` is empty.
 
         Raises:
             ConcordError: C303 when the server's anchors are not this agent's, C501 for a malformed instruction.
@@ -59,6 +64,8 @@ class AgentNode:
         if instruction.phase == pb.PHASE_TRAIN:
             report.losses.update(agent.train(instruction.round, links_from_wire(instruction.links)))
             report.parcels.extend(parcels(agent.updates()))
+        else:
+            export_agent(self.store.folder / MODEL, agent)  # the server keeps no model
         report.seconds = time.monotonic() - started
         return report, {}
 

@@ -28,12 +28,18 @@ DEFAULTS = {
 }
 
 
-def encoder_of(config: RunConfig, modality: str) -> Encoder:
-    """The encoder of a modality, as the run says; ConcordError C204 if there is none, C103 if a pretrained one cannot be used."""
+def encoder_name(config: RunConfig, modality: str) -> str:
+    """The name of the encoder of a modality, as the run says; ConcordError C204 if there is none."""
     name = config.encoder_names.get(modality) or DEFAULTS.get(modality)
     if name is None:
         hint = f"name one with encoders='{modality}=NAME', of: {', '.join(ENCODERS)}"
         raise ConcordError("C204", f"no encoder for modality {modality!r}", hint)
+    return name
+
+
+def encoder_of(config: RunConfig, modality: str) -> Encoder:
+    """The encoder of a modality; ConcordError C204 if there is none, C103 if a pretrained one cannot be used."""
+    name = encoder_name(config, modality)
     if name.startswith(FROZEN):
         return frozen_encoder(name.removeprefix(FROZEN))
     if name not in ENCODERS:

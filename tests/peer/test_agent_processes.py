@@ -14,7 +14,7 @@ from benchmarks.federation import wait_until
 from client_app.agents.agent import Agent
 from client_app.data.node_folder import load_node
 from client_app.node import choose_device
-from concord import keys
+from concord import keys, load_model
 from concord.wire.messages import SCHEMA_VERSION
 from concord.wire.v1 import federation_pb2 as pb
 from peer_app.config import read_peer_config
@@ -64,6 +64,7 @@ def test_nobody_hangs_or_ends_because_of_another(tmp_path: Path) -> None:
             result = json.loads((tmp_path / "runs" / name / "result.json").read_text())
             assert result["accuracy"]["unseen"], name
             assert agents.round(name) == rounds
+            assert load_model(tmp_path / "runs" / name).modalities == tuple(result["modalities"])
         started = [line["message"] for line in agents.lines(KILLED, "run") if line["event"] == "started"]
         assert started == ["", f"goes on after round {before}"]
         done = [line["round"] for line in agents.lines(KILLED, "round")]

@@ -13,7 +13,7 @@ from tiny_run import NamedNodes, Settings, tiny_config
 
 from client_app.agents.agent import Agent
 from client_app.data.federation import build_federation
-from concord import keys
+from concord import keys, load_model
 from concord.config import AGENTS, RunConfig
 from concord.processes import free_port
 from concord.run_folder import RunFolder
@@ -85,6 +85,18 @@ def over_grpc(config: RunConfig, folder: Path) -> Accuracies:
 def test_in_one_process_and_through_flower_the_figures_are_the_same(method: str, tmp_path: Path) -> None:
     config = tiny_config(tmp_path, {"method": method, "rounds": 2})
     assert in_process(config) == through_flower(config)
+
+
+def test_every_agent_behind_flower_leaves_its_model_on_its_own_disk(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path, {"method": "parse", "rounds": 2})
+    told = through_flower(config)
+    federation = build_federation("demo", None, config.seed, "labelled")
+    for node in (node for node in federation.nodes if node.name in NAMES):
+        model = load_model(tmp_path / "nodes" / node.name)
+        (modality,) = model.modalities
+        samples = node.tests["unseen"][modality]
+        hits_N = model.classify({modality: samples.x}).argmax(1) == samples.y
+        assert float(hits_N.double().mean()) == pytest.approx(told[node.name]["unseen", modality])
 
 
 @pytest.mark.parametrize(
