@@ -13,6 +13,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from concord.commands.classify import classify
+from concord.commands.embed import embed
+from concord.commands.retrieve import retrieve
 from concord.errors import ConcordError
 
 NO_MISTAKE = ("C404", "C406", "C407", "C602")  # codes of what may happen to a command that is right
@@ -120,6 +123,11 @@ def peer(
     from concord.commands import peer as command
 
     command.run(config, Console(), quiet=quiet)
+
+
+app.command()(embed)
+app.command()(classify)
+app.command()(retrieve)
 
 
 @data_app.command("list")

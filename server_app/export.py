@@ -22,8 +22,8 @@ from concord.config import RunConfig
 from strategies.state import GlobalState
 
 
-def export_model(folder: Path, config: RunConfig, anchors: AnchorSet, state: GlobalState) -> None:
-    """Writes the global model to `folder` (made if missing)."""
+def export_model(folder: Path, config: RunConfig, anchors: AnchorSet, state: GlobalState) -> Description:
+    """Writes the global model to `folder` (made if missing); what ``model.json`` says of it."""
     folder.mkdir(parents=True, exist_ok=True)
     model = MultimodalModel(config, sorted(anchors.modalities), len(anchors.concepts), base=state.base or None)
     model.load_groups({name: group for name, group in state.groups.items() if name in model.groups()})
@@ -37,17 +37,20 @@ def export_model(folder: Path, config: RunConfig, anchors: AnchorSet, state: Glo
         save_file(_tensors(modules), folder / f"{part}.safetensors")
     save_anchors(anchors, folder / ANCHORS)
     heads = any(name.partition(".")[0] == "head" for name in state.groups) and config.head_scope != "local"
-    about = Description.of(config, anchors, list(model.modalities))
-    about.model_copy(update={"heads_are_trained": heads}).save(folder)
+    about = Description.of(config, anchors, list(model.modalities), heads_are_trained=heads)
+    about.save(folder)
+    return about
 
 
-def export_network(folder: Path, config: RunConfig, anchors: AnchorSet, state: GlobalState) -> None:
+def export_network(folder: Path, config: RunConfig, anchors: AnchorSet, state: GlobalState) -> Description:
     """Writes the global network of a graph to `folder` (made if missing): ``network.safetensors``, by group and tensor."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {f"{name}/{key}": t.contiguous() for name, group in state.groups.items() for key, t in group.items()}
     save_file(tensors, folder / "network.safetensors")
     widths = {modality: samples.x.shape[1] for modality, samples in anchors.modalities.items()}
-    Description.of(config, anchors, sorted(widths)).model_copy(update={"widths": widths}).save(folder)
+    about = Description.of(config, anchors, sorted(widths), widths=widths)
+    about.save(folder)
+    return about
 
 
 def _tensors(modules: nn.ModuleDict) -> dict[str, torch.Tensor]:

@@ -43,9 +43,24 @@ class Description(BaseModel):
     widths: dict[str, int] | None = None
 
     @classmethod
-    def of(cls, config: RunConfig, anchors: AnchorSet, modalities: list[str]) -> Description:
+    def of(
+        cls,
+        config: RunConfig,
+        anchors: AnchorSet,
+        modalities: list[str],
+        *,
+        heads_are_trained: bool = True,
+        widths: dict[str, int] | None = None,
+    ) -> Description:
         """The description of a model of a run."""
-        return cls(concepts=list(anchors.concepts), anchors=anchors.digest, modalities=modalities, config=config.flat())
+        return cls(
+            concepts=list(anchors.concepts),
+            anchors=anchors.digest,
+            modalities=modalities,
+            config=config.flat(),
+            heads_are_trained=heads_are_trained,
+            widths=widths,
+        )
 
     def save(self, folder: Path) -> None:
         """Writes the file; it comes last, so that a folder that has one is whole."""
