@@ -21,8 +21,9 @@ from client_app.model_check import feature_widths, model_width
 from concord.anchors import AnchorSet, load_anchors
 from concord.config import RunConfig, parse_config
 from concord.errors import ConcordError
-from concord.run_folder import RunFolder
+from concord.run_folder import RunFolder, atomic_write
 from concord.wire.groups import pack
+from server_app.card import CARD, model_card
 from server_app.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
 from server_app.diagnostics import AdaptedLayer, adapted_layers, mean_direction_gap
 from server_app.evaluation import final_result
@@ -76,9 +77,10 @@ class Run:
             self.train_round(round_)
         result = self.evaluate()
         save_result(self.folder.path, result)
-        if self.strategy.state.groups:
+        if result.weights:  # of groups that were averaged at least once; others are as they were before round 1
             export = export_network if self.config.of_graphs else export_model
-            export(self.folder.model, self.config, self.anchors, self.strategy.state)
+            about = export(self.folder.model, self.config, self.anchors, self.strategy.state)
+            atomic_write(self.folder.model / CARD, model_card(self.config, about, result))
         self.folder.append_metrics({"scope": "run", "event": "finished", "message": ""})
         write_report(self.folder.path)
         return result
