@@ -7,6 +7,7 @@ from client_app.data.activity_agents import AGENTS, AGENTS_THREE, AGENTS_VALIDAT
 from client_app.data.citation import CITATION
 from client_app.data.demo import DEMO
 from client_app.data.digits import DIGITS
+from client_app.data.emoji import EMOJI_SUITE
 from client_app.data.heterophily import HETEROPHILY
 from client_app.data.strokes import STROKES
 from client_app.data.suite import GraphSuite, PairedSuite, Suite
@@ -17,7 +18,7 @@ AnySuite = Suite | PairedSuite | GraphSuite
 SUITES: dict[str, AnySuite] = {
     suite.name: suite
     for suite in (
-        *(DEMO, DIGITS, ACTIVITY, VALIDATION, AGENTS, AGENTS_THREE, AGENTS_VALIDATION, STROKES),
+        *(DEMO, DIGITS, ACTIVITY, VALIDATION, AGENTS, AGENTS_THREE, AGENTS_VALIDATION, STROKES, EMOJI_SUITE),
         *(CITATION, HETEROPHILY, WORLD_SUITE),
     )
 }

@@ -57,6 +57,17 @@ def uniform(shape: int | tuple[int, ...], low: float, high: float, generator: Ge
     return low + (high - low) * torch.rand(size, generator=generator)
 
 
+def small_movement(batch: int, strength: float, generator: Generator) -> Tensor:
+    """Affine maps [B, 2, 3] of another hand or camera: small rotation, scale, shear and shift."""
+    angle_B = strength * uniform(batch, -0.15, 0.15, generator)
+    scale_B = 1 + strength * uniform(batch, -0.1, 0.1, generator)
+    shear_B = strength * uniform(batch, -0.1, 0.1, generator)
+    shift_B2 = strength * uniform((batch, 2), -0.1, 0.1, generator)
+    row_x_B3 = torch.stack([angle_B.cos() * scale_B, shear_B - angle_B.sin() * scale_B, shift_B2[:, 0]], -1)
+    row_y_B3 = torch.stack([angle_B.sin() * scale_B, angle_B.cos() * scale_B, shift_B2[:, 1]], -1)
+    return torch.stack([row_x_B3, row_y_B3], 1)
+
+
 def affine_view(x_BCHW: Tensor, theta_B23: Tensor) -> Tensor:
     """Bilinear resampling of images under one affine map each."""
     grid = nn.functional.affine_grid(theta_B23, list(x_BCHW.shape), align_corners=False)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Generator, Tensor, nn
 
-from client_app.encoders.encoder import TOKENS, Encoder, Positions, Tokens, affine_view, uniform
+from client_app.encoders.encoder import TOKENS, Encoder, Positions, Tokens, affine_view, small_movement
 
 
 class ImageTokeniser(nn.Module):
@@ -38,14 +38,7 @@ class ImageTokeniser(nn.Module):
 
 def augment(x_BHW: Tensor, strength: float, generator: Generator) -> Tensor:
     """Another hand and camera: small rotation, scale, shear and shift, pixel noise."""
-    batch = len(x_BHW)
-    angle_B = strength * uniform(batch, -0.15, 0.15, generator)
-    scale_B = 1 + strength * uniform(batch, -0.1, 0.1, generator)
-    shear_B = strength * uniform(batch, -0.1, 0.1, generator)
-    shift_B2 = strength * uniform((batch, 2), -0.1, 0.1, generator)
-    row_x_B3 = torch.stack([angle_B.cos() * scale_B, shear_B - angle_B.sin() * scale_B, shift_B2[:, 0]], -1)
-    row_y_B3 = torch.stack([angle_B.sin() * scale_B, angle_B.cos() * scale_B, shift_B2[:, 1]], -1)
-    view_BHW = affine_view(x_BHW[:, None], torch.stack([row_x_B3, row_y_B3], 1))[:, 0]
+    view_BHW = affine_view(x_BHW[:, None], small_movement(len(x_BHW), strength, generator))[:, 0]
     return view_BHW + 0.05 * strength * torch.randn(view_BHW.shape, generator=generator)
 
 

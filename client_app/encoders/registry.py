@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from client_app.encoders import image, pen, sound, window, word
+from client_app.encoders import image, pen, picture, sound, window, word
 from client_app.encoders.encoder import Encoder
 from client_app.encoders.frozen import FROZEN, frozen_encoder
 from concord.config import RunConfig
@@ -10,6 +10,7 @@ from concord.errors import ConcordError
 
 ENCODERS: dict[str, Encoder] = {
     "image": image.ENCODER,
+    "picture": picture.ENCODER,
     "sound": sound.ENCODER,
     "word": word.ENCODER,
     "pen": pen.ENCODER,
@@ -25,6 +26,9 @@ DEFAULTS = {
     "accelerometer": "window",
     "gyroscope": "window",
     "magnetometer": "window",
+    "noto": "picture",
+    "fx": "picture",
+    "text": "word",
 }
 
 

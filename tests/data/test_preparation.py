@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from client_app.data.preparation import image, sound, word
+from client_app.data.preparation import image, picture, sound, word
 from client_app.data.preparation.log_mel import RATE, log_mel
 from client_app.data.preparation.raw import Waveform
 from client_app.data.preparation.registry import PREPARATIONS, preparation_of
@@ -19,6 +19,12 @@ def test_a_grey_picture_shrinks_to_means_of_its_pixels() -> None:
     x_HW = image.prepare(np.repeat(levels_HW[..., None], 3, axis=2))
     means_HW = levels_HW.reshape(32, 2, 32, 3).mean((1, 3)) / 255
     assert torch.allclose(x_HW, torch.as_tensor(means_HW, dtype=torch.float32), atol=1 / 255)
+
+
+def test_a_colour_picture_shrinks_to_means_of_its_pixels_by_colour() -> None:
+    picture_HW3 = np.random.default_rng(2).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    means_3HW = picture_HW3.reshape(32, 2, 32, 3, 3).mean((1, 3)).transpose(2, 0, 1) / 255
+    assert torch.allclose(picture.prepare(picture_HW3), torch.as_tensor(means_3HW, dtype=torch.float32), atol=1 / 255)
 
 
 def test_a_recording_at_the_rate_of_the_features_is_not_resampled() -> None:

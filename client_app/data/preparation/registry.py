@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from client_app.data.preparation import image, sound, word
+from client_app.data.preparation import image, picture, sound, word
 from client_app.data.preparation.frozen import frozen_preparation
 from client_app.data.preparation.preparation import Preparation
 from client_app.encoders.frozen import FROZEN
@@ -10,6 +10,7 @@ from concord.errors import ConcordError
 
 PREPARATIONS: dict[str, Preparation] = {
     "image": Preparation("image", image.prepare),
+    "picture": Preparation("image", picture.prepare),
     "sound": Preparation("audio", sound.prepare),
     "word": Preparation("text", word.prepare),
 }
