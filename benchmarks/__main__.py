@@ -14,6 +14,8 @@ from benchmarks.agents import cases as agent_cases
 from benchmarks.agents import tables as agent_tables
 from benchmarks.digits import cases as digits_cases
 from benchmarks.digits import tables as digits_tables
+from benchmarks.emoji import cases as emoji_cases
+from benchmarks.emoji import tables as emoji_tables
 from benchmarks.graphs import cases as graph_cases
 from benchmarks.graphs import tables as graph_tables
 from benchmarks.headlines import Headline, headline_table
@@ -71,6 +73,7 @@ COMPARISONS = {
         agent_tables.page_of("strokes", agent_cases.strokes_cases, "15 agents: images, pen paths, or both."),
     ),
     graph_cases.TRIALS: Comparison(graph_cases.trial_cases, tuple, graph_tables.trials_page),
+    "emoji": Comparison(emoji_cases.method_cases, tuple, emoji_tables.whole_page),
     agent_cases.VALIDATION: Comparison(agent_cases.trial_cases, tuple, agent_tables.trials_page),
     **{
         suite: Comparison(

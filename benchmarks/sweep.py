@@ -87,11 +87,14 @@ def read_results(results: Path) -> dict[str, Figures]:
 
 
 def run_case(case: Case, data: Path) -> Figures:
-    """One run on the in-process grid, or of agents among themselves."""
+    """One run on the in-process grid, of agents among themselves, or of contrastive training."""
     from benchmarks.agents.runner import run_agents
     from benchmarks.attacks import attack
+    from benchmarks.emoji.contrastive import run_contrastive
+    from benchmarks.emoji.held_out import held_out_figures
     from client_app.app import app
     from client_app.data.federation import build_federation
+    from concord import load_model
     from concord.config import parse_config
     from server_app.in_process import InProcessGrid, pass_on
     from server_app.run import open_run
@@ -110,9 +113,9 @@ def run_case(case: Case, data: Path) -> Figures:
                 **case.row.settings,
             }
         )
-        if METHODS[config.method].of_agents:
+        if config.method not in METHODS or METHODS[config.method].of_agents:
             begun = time.process_time()
-            found: Figures = _rounded(run_agents(config))
+            found: Figures = _rounded(run_agents(config) if config.method in METHODS else run_contrastive(config))
             return found | {"cpu-seconds": round(time.process_time() - begun, 1)}
         federation = build_federation(case.suite, data, case.seed, case.scenario, METHODS[case.row.method].pooled)
         intercept = attack(case.attack, config, len(federation.parties)) if case.attack else pass_on
@@ -126,6 +129,9 @@ def run_case(case: Case, data: Path) -> Figures:
         figures["bytes"].pop("nodes")
         if curve := fused_curve(run.folder.read_metrics()):
             figures["curve"] = curve
+        if case.suite == "emoji":
+            model = load_model(run.folder.model)
+            figures["held-out"] = held_out_figures(federation, lambda modality, samples: model.embed(modality, samples.x))
         rounded: Figures = _rounded(figures)
         return rounded | {"cpu-seconds": round(time.process_time() - started, 1)}
 

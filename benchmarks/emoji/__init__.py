@@ -1,0 +1,1 @@
+"""Retrieval between pictures and names of emoji, on concepts that no node has seen."""
