@@ -90,6 +90,7 @@ def run_case(case: Case, data: Path) -> Figures:
     """One run on the in-process grid, of agents among themselves, or of contrastive training."""
     from benchmarks.agents.runner import run_agents
     from benchmarks.attacks import attack
+    from benchmarks.emoji.cases import CONTRASTIVE, SUITE
     from benchmarks.emoji.contrastive import run_contrastive
     from benchmarks.emoji.held_out import held_out_figures
     from client_app.app import app
@@ -113,9 +114,10 @@ def run_case(case: Case, data: Path) -> Figures:
                 **case.row.settings,
             }
         )
-        if config.method not in METHODS or METHODS[config.method].of_agents:
+        alone = run_contrastive if config.method == CONTRASTIVE else run_agents if METHODS[config.method].of_agents else None
+        if alone is not None:
             begun = time.process_time()
-            found: Figures = _rounded(run_agents(config) if config.method in METHODS else run_contrastive(config))
+            found: Figures = _rounded(alone(config))
             return found | {"cpu-seconds": round(time.process_time() - begun, 1)}
         federation = build_federation(case.suite, data, case.seed, case.scenario, METHODS[case.row.method].pooled)
         intercept = attack(case.attack, config, len(federation.parties)) if case.attack else pass_on
@@ -129,7 +131,7 @@ def run_case(case: Case, data: Path) -> Figures:
         figures["bytes"].pop("nodes")
         if curve := fused_curve(run.folder.read_metrics()):
             figures["curve"] = curve
-        if case.suite == "emoji":
+        if case.suite == SUITE:
             model = load_model(run.folder.model)
             figures["held-out"] = held_out_figures(federation, lambda modality, samples: model.embed(modality, samples.x))
         rounded: Figures = _rounded(figures)

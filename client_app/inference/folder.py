@@ -53,7 +53,7 @@ def load_model(folder: Path | str, device: str = "auto") -> TrainedModel:
 
     Raises:
         ConcordError: C701, when the folder is not whole or its files do not go together; C301 for its anchors; C702, when it
-            holds the network of a graph.
+            holds the network of a graph; C103, when this machine does not have the device.
     """
     path = Path(folder).expanduser()
     if not (path / DESCRIPTION).exists() and (path / MODEL / DESCRIPTION).exists():
@@ -63,12 +63,11 @@ def load_model(folder: Path | str, device: str = "auto") -> TrainedModel:
     if config.of_graphs:
         what = f"{path} holds the network of a graph, which has no single samples to ask about"
         raise ConcordError("C702", what, "its figures are in the report of the run")
-    anchors = _anchors_of(path, about)
+    anchors, target = _anchors_of(path, about), choose_device(device)
     if config.method in AGENT_METHODS:
-        agent = _agent(path, config, about).eval().to(choose_device(device))
-        return TrainedAgent(config, anchors, agent, choose_device(device))
-    model = _together(path, config, about).eval().to(choose_device(device))
-    return TrainedTogether(config, anchors, model, choose_device(device), has_heads=about.heads_are_trained)
+        return TrainedAgent(config, anchors, _agent(path, config, about).eval().to(target), target)
+    model = _together(path, config, about).eval().to(target)
+    return TrainedTogether(config, anchors, model, target, has_heads=about.heads_are_trained)
 
 
 def _config_of(path: Path, about: Description) -> RunConfig:
@@ -130,7 +129,7 @@ def _filled(path: Path, config: RunConfig, build: Callable[[], Model], files_of:
             with torch.device("meta"):  # shapes without memory
                 _require_fit(path, files_of(build()))
         model = build()
-    except (RuntimeError, ValueError) as error:  # what torch, transformers and peft say of settings that make no model
+    except (RuntimeError, ValueError, KeyError) as error:  # what torch, transformers and peft say of settings that make no model
         raise unusable(path, f"the model that it describes cannot be built: {error}") from error
     files = files_of(model)
     saved = _require_fit(path, files)

@@ -70,7 +70,7 @@ class TrainedModel(ABC):
         Raises:
             ConcordError: C204 for an unknown modality, C206 for a file that cannot be read, C702 where there is no answer.
         """
-        counts = {modality: len(given) for modality, given in samples.items()}
+        counts = {modality: self._count(modality, given) for modality, given in samples.items()}
         if len(set(counts.values())) != 1:
             what = f"instances in several modalities need as many samples of each, here {counts}"
             raise ConcordError("C702", what, "give every instance in all the modalities that are named")
@@ -125,15 +125,21 @@ class TrainedModel(ABC):
 
     def _batches(self, modality: str, samples: Given) -> Iterator[Tensor]:
         """Inputs, a batch after the other: what is in files is not in memory all at once."""
-        self._require(modality)
-        if not len(samples):
-            raise ConcordError("C702", f"there is no sample of modality {modality!r}", "give at least one")
-        for begin in range(0, len(samples), EVALUATION_BATCH):
+        for begin in range(0, self._count(modality, samples), EVALUATION_BATCH):
             part = samples[begin : begin + EVALUATION_BATCH]
             if not isinstance(part, Tensor):
                 preparation = self.preparation(modality)
                 part = torch.stack([preparation.prepare(_raw(preparation, sample)) for sample in part])
             yield part.to(self._device)
+
+    def _count(self, modality: str, samples: Given) -> int:
+        """How many samples there are, at least one."""
+        self._require(modality)
+        if isinstance(samples, str | Path):  # a text would be read letter by letter
+            raise ConcordError("C702", f"{samples!r} is a single sample", "give a list of samples, of one if need be")
+        if not len(samples):
+            raise ConcordError("C702", f"there is no sample of modality {modality!r}", "give at least one")
+        return len(samples)
 
     def _require(self, modality: str) -> None:
         if modality not in self.modalities:

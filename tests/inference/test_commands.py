@@ -18,6 +18,7 @@ from pyarrow import parquet
 
 from client_app.data.federation import build_federation
 from concord import cli, load_model
+from concord.errors import ConcordError
 from concord.functional.retrieval import retrieval_scores
 from server_app.run import Run
 
@@ -115,6 +116,13 @@ def test_several_modalities_of_a_sample_are_judged_by_the_sum_of_their_logits(ho
     together = model.classify({"image": picture, "word": word})
     product = model.classify({"image": picture}) * model.classify({"word": word})
     torch.testing.assert_close(together, product / product.sum(1, keepdim=True))
+
+
+def test_a_single_sample_in_place_of_a_list_is_told(home: Path) -> None:
+    model = load_model("runs/demo")
+    for call in (lambda: model.classify({"word": "sept"}), lambda: model.embed("image", Path("scans/two.png"))):  # type: ignore[arg-type]
+        with pytest.raises(ConcordError, match=r"C702.*single sample"):
+            call()
 
 
 def test_retrieval_over_the_test_of_the_suite_gives_the_figure_of_its_ranking(home: Path) -> None:

@@ -130,6 +130,14 @@ def other_anchors(folder: Path) -> None:
     )
 
 
+def rename_modality(folder: Path, old: str, new: str) -> None:
+    whole = load_anchors(folder / "anchors")
+    renamed = AnchorSet(whole.concepts, {new if name == old else name: part for name, part in whole.modalities.items()})
+    save_anchors(renamed, folder / "anchors")
+    for key, value in {"anchors": renamed.digest, "modalities": sorted(renamed.modalities), "encoders": f"{new}=image"}.items():
+        change(key, value)(folder)
+
+
 FORGERIES: dict[str, tuple[Callable[[Path], object], str]] = {
     "no description": (lambda f: (f / "model.json").unlink(), "C701.*model.json"),
     "not JSON": (lambda f: (f / "model.json").write_text("{"), "C701.*the file"),
@@ -143,6 +151,7 @@ FORGERIES: dict[str, tuple[Callable[[Path], object], str]] = {
     "an unknown setting": (change("config", {"no-such": 1}), "C701.*no-such"),
     "a modality without anchors": (change("modalities", ["image", "smell"]), "C701.*smell"),
     "a modality that is a path": (change("modalities", ["../image"]), "C701.*no anchors"),
+    "a modality that torch cannot name": (lambda f: rename_modality(f, "image", "im.age"), "C701.*cannot be built|C204"),
     "other anchors": (other_anchors, "C701.*was trained with"),
     "a wide model": (change("model.width", 1 << 24), "C701"),
     "a deep model": (change("model.layers", 1 << 30), "C701.*layers"),
