@@ -86,3 +86,8 @@ def worldgraph() -> Path:
 @pytest.fixture(scope="session")
 def omniglot() -> Path:
     return folder_above("omniglot")
+
+
+@pytest.fixture(scope="session")
+def emoji_pack() -> Path:
+    return folder_above("emoji")

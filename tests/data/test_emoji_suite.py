@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import folder_above
 
 from client_app.data.emoji import EMOJI_SUITE, SUBGROUPS
 from client_app.data.federation import Federation, build_federation
@@ -17,13 +16,8 @@ from client_app.encoders import ENCODERS
 
 
 @pytest.fixture(scope="module")
-def pack() -> Path:
-    return folder_above("emoji")
-
-
-@pytest.fixture(scope="module")
-def emoji(pack: Path) -> Federation:
-    return build_federation("emoji", pack, 0, "labelled")
+def emoji(emoji_pack: Path) -> Federation:
+    return build_federation("emoji", emoji_pack, 0, "labelled")
 
 
 def concepts_of(federation: Federation, modality: str, role: str) -> set[int]:
@@ -48,8 +42,8 @@ def test_the_held_out_concepts_are_there_to_be_found(emoji: Federation) -> None:
     assert len(text) > 100
 
 
-def test_the_subgroups_are_named_as_in_the_pack(pack: Path) -> None:
-    with np.load(pack / EMOJI.path, allow_pickle=False) as arrays:
+def test_the_subgroups_are_named_as_in_the_pack(emoji_pack: Path) -> None:
+    with np.load(emoji_pack / EMOJI.path, allow_pickle=False) as arrays:
         assert tuple(arrays["subgroup_names"].tolist()) == SUBGROUPS == EMOJI_SUITE.concepts
 
 
