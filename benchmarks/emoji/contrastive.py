@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def run_contrastive(config: RunConfig) -> dict[str, Any]:
         descent = Descent(trainable_parameters(model), config, round_)
         model.train()
         for _ in range(config.local_steps):
-            descent.step(terms(model, corpora, rows, config.batch_size, generator))
+            descent.step(partial(terms, model, corpora, rows, config.batch_size, generator))
 
     def embed(modality: str, samples: Samples) -> Tensor:
         return embed_all(model, modality, samples, CPU)
