@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from concord.commands.options import Files, Json, Model, OfModality, Texts
 from concord.commands.samples import gather
@@ -44,7 +45,7 @@ def embed(
             WRITERS[out.suffix](out, asked.names, x_ND)
         except OSError as error:
             raise ConcordError("C703", f"{out}: {error}", "choose a file that you may write") from error
-        Console().print(f"{out}: {x_ND.shape[0]} x {x_ND.shape[1]}, {space}", soft_wrap=True, highlight=False)
+        Console().print(f"{out}: {x_ND.shape[0]} x {x_ND.shape[1]}, {space}", soft_wrap=True, highlight=False, markup=False)
     elif as_json:
         for name, values in zip(asked.names, x_ND.tolist(), strict=True):
             print(json.dumps({"sample": name, space: values}, ensure_ascii=False))
@@ -58,7 +59,8 @@ def _table(names: Sequence[str], x_ND: Tensor, axes: Sequence[str], space: str) 
     table = Table("sample", f"largest {space}")
     for name, x_D in zip(names, x_ND, strict=True):
         values, index = x_D.topk(min(SHOWN, len(axes)))
-        table.add_row(name, ", ".join(f"{axes[i]} {value:.3f}" for i, value in zip(index.tolist(), values.tolist(), strict=True)))
+        shown = (f"{axes[i]} {value:.3f}" for i, value in zip(index.tolist(), values.tolist(), strict=True))
+        table.add_row(Text(name), Text(", ".join(shown)))
     return table
 
 

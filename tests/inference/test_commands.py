@@ -98,6 +98,14 @@ def test_the_command_line_says_what_python_says(home: Path, concord: Callable[..
     ]
 
 
+@pytest.mark.parametrize("command", ["classify", "embed", "retrieve --from image --to image --gallery scans --query"])
+def test_a_name_in_brackets_is_shown_as_it_is(command: str, home: Path, concord: Callable[..., Outcome]) -> None:
+    (home / "scans" / "two.png").rename(home / "scans" / "two[red].png")
+    name, *rest = command.split()
+    _, out, err = concord(name, "--model", "runs/demo", *(rest or ["--modality", "image"]), "scans/two[red].png")
+    assert "scans/two[red].png" in out, err
+
+
 def test_embeddings_are_written_whole(home: Path, concord: Callable[..., Outcome]) -> None:
     expected_ND = load_model("runs/demo").embed("word", ["sept", "nueve"])
     (home / "words.txt").write_text("sept\n\nnueve\n")
