@@ -129,7 +129,7 @@ class TrainedModel(ABC):
             part = samples[begin : begin + EVALUATION_BATCH]
             if not isinstance(part, Tensor):
                 preparation = self.preparation(modality)
-                part = torch.stack([preparation.prepare(_raw(preparation, sample)) for sample in part])
+                part = preparation.prepare_all([_raw(preparation, sample) for sample in part])
             yield part.to(self._device)
 
     def _count(self, modality: str, samples: Given) -> int:
