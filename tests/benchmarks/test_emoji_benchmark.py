@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from benchmarks.emoji.cases import METHOD_ROWS, method_cases
-from benchmarks.emoji.contrastive import known_rows
+from benchmarks.emoji.contrastive import known_rows, run_contrastive
 from benchmarks.emoji.held_out import expected_average_precision, scores
 from benchmarks.emoji.tables import PAIRS, whole_page
 from client_app.data.corpus import make_corpus
+from concord.config import parse_config
 
 
 @pytest.mark.parametrize(("relevant", "size"), [(1, 20), (4, 15), (7, 7), (1, 1)])
@@ -44,6 +47,13 @@ def test_pairs_of_held_out_concepts_are_not_trained_on() -> None:
     owners = ["part-0", "part-2/en", "part-1/de", "part-2/de"]
     corpus = make_corpus(torch.zeros(4, 1), [0, 0, 0, 0], ["noto/0000", "text/0001/en", "text/0002/de", "text/0001/de"], owners)
     assert dict(known_rows(corpus)) == {1: [1, 3]}
+
+
+def test_contrastive_training_gives_a_figure_of_every_pair(emoji_pack: Path) -> None:
+    settings = {"adapter.kind": "full", "rounds": 1, "local-steps": 2, "batch-size": 8, "model.width": 16}
+    figures = run_contrastive(parse_config({"suite": "emoji", "data": str(emoji_pack), **settings}))["held-out"]
+    assert figures.keys() == set(PAIRS)
+    assert all(0 < value < 1 for found in figures.values() for value in found.values())
 
 
 def test_the_page_has_a_row_a_method_and_one_of_chance() -> None:
