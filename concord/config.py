@@ -210,12 +210,12 @@ class StageConfig(Section):
     anchors: Annotated[int, Field(ge=2)] = Field(32, description="anchors K of the shared space")
     width: Annotated[int, Field(ge=2)] = Field(32, description="dimensions D of the shared space")
     anchor_temperature: Annotated[float, Field(gt=0)] = Field(0.1, description="temperature of the shares of anchors")
-    calibration_weight: NonNegative = Field(0.1, description="weight of KL(shares, prior)")
+    calibration_weight: NonNegative = Field(0.01, description="weight of KL(shares, prior)")
     prior: Literal["uniform", "usage"] = Field(
         "uniform", description="prior of the shares: uniform, or how all parties use anchors"
     )
-    entropy_weight: NonNegative = Field(0.1, description="weight of minus the entropy of the mean share")
-    agreement_weight: NonNegative = Field(0.1, description="weight of InfoNCE against the prototypes of all parties")
+    entropy_weight: NonNegative = Field(0.01, description="weight of minus the entropy of the mean share")
+    agreement_weight: NonNegative = Field(0.01, description="weight of InfoNCE against the prototypes of all parties")
     temperature: Annotated[float, Field(gt=0)] = Field(0.2, description="temperature of that InfoNCE")
     inertia: Annotated[float, Field(ge=0, lt=1)] = Field(0.5, description="share of a prototype that stays in a round")
     homophily_control: bool = Field(True, description="a node's temperature and gate follow its neighbours; else 1 and a half")
