@@ -15,6 +15,7 @@ TITLES: dict[str, str] = {
     "C204": "unknown suite, scenario or modality",
     "C205": "a node's data folder cannot be used",
     "C206": "a sample cannot be read",
+    "C207": "a label is no concept",
     "C301": "anchor set cannot be read",
     "C302": "a modality has no anchors",
     "C303": "anchor sets differ between parties",

@@ -1,22 +1,43 @@
-"""Reading one file into a sample as `client_app.data.preparation.raw` has it. Files may come from anybody.
-
-Texts and tables are rows of a file, so they are not read here.
-"""
+"""Reading one file of a user's own data into a sample, one file a kind. Files are hostile: bounds come before memory."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
+from types import MappingProxyType, ModuleType
+from typing import Any, Literal, get_args
 
-from client_app.data.preparation.raw import Kind, Picture, Waveform
-from client_app.files import audio, image
-from concord.errors import ConcordError
+FileKind = Literal["image", "audio", "text", "series"]
+SUFFIXES: Mapping[FileKind, tuple[str, ...]] = MappingProxyType(
+    {
+        "image": (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"),
+        "audio": (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff"),
+        "text": (".txt",),
+        "series": (".npy", ".npz"),
+    }
+)
 
-READERS: Mapping[Kind, Callable[[Path], Picture | Waveform]] = {"image": image.read, "audio": audio.read}
+
+def read(kind: str, path: Path) -> Any:
+    """The sample in a file, of the type of its kind (`client_app.data.preparation.raw`); ConcordError C206 if there is none."""
+    return _reader(kind).read(path)
 
 
-def read(kind: Kind, path: Path) -> Picture | Waveform:
-    """The sample in a file; ConcordError C206 for one that cannot be used, or a kind that has no files of single samples."""
-    if kind not in READERS:
-        raise ConcordError("C206", f"{path}: a sample of kind {kind} is no file", f"files hold: {', '.join(READERS)}")
-    return READERS[kind](path)
+def look_of(kind: str) -> Callable[[Path], str]:
+    """What reads as little of a file as tells whether it is of the kind: a word on its form, or ConcordError C206."""
+    look: Callable[[Path], str] = _reader(kind).look
+    return look
+
+
+def kind_of(path: str) -> FileKind | None:
+    """The kind of the samples in files of that name."""
+    suffix = f".{path.rpartition('.')[2].lower()}"
+    return next((kind for kind, suffixes in SUFFIXES.items() if suffix in suffixes), None)
+
+
+def _reader(kind: str) -> ModuleType:
+    """Imported here, since a process that trains reads features alone."""
+    if kind not in get_args(FileKind):
+        raise ValueError(f"samples of kind {kind!r} are not files")
+    return import_module(f"client_app.files.{kind}")

@@ -1,30 +1,50 @@
-"""Recordings: wav, flac, ogg and whatever else libsndfile reads, as one channel."""
+"""Recordings, mixed down to one channel.
+
+Legend: T times, K channels.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
 from client_app.data.preparation.raw import Waveform
-from concord.errors import ConcordError
+from client_app.files.unreadable import unreadable
 
-MOST_VALUES = 100_000_000  # of all channels, 400 MB: told from the header, before they are read
+FORMATS = ("WAV", "WAVEX", "RF64", "FLAC", "OGG", "MP3", "AIFF")
+MOST_VALUES = 2**26  # of all channels
+RATES = (1000, 384_000)
 
 
 def read(path: Path) -> Waveform:
-    """The mean of the channels of a recording; ConcordError C206 for a file that cannot be used."""
+    """The recording in a file; ConcordError C206."""
+    with _opened(path) as sound:
+        samples_TK = sound.read(dtype="float32", always_2d=True)
+        if not len(samples_TK) or not np.isfinite(samples_TK).all():
+            raise ValueError("there is no sound" if not len(samples_TK) else "an amplitude is not a number")
+        return Waveform(samples_TK.mean(axis=1).clip(-1, 1), sound.samplerate)
+
+
+def look(path: Path) -> str:
+    """The rate of a recording from the file's head; ConcordError C206 where it has none."""
+    with _opened(path) as sound:
+        return f"{sound.samplerate} Hz"
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
     try:
-        with soundfile.SoundFile(path) as recording:
-            if recording.frames * recording.channels > MOST_VALUES:
-                raise ValueError(f"{recording.frames:,} frames of {recording.channels} channels are too many")
-            samples_T = recording.read(dtype="float32", always_2d=True).mean(axis=1, dtype=np.float32)
-            rate = recording.samplerate
-        if not samples_T.size:
-            raise ValueError("there is nothing in it")
-        if not np.isfinite(samples_T).all():
-            raise ValueError("some of its values are not finite")
-    except (OSError, ValueError, soundfile.SoundFileError) as error:
-        raise ConcordError("C206", f"{path}: {error}", "make the file again as wav or flac, or leave it out") from error
-    return Waveform(samples_T, rate)
+        with soundfile.SoundFile(path) as sound:
+            if sound.format not in FORMATS:
+                raise ValueError(f"format {sound.format} is not read")
+            if not 0 < sound.frames * sound.channels <= MOST_VALUES:
+                raise ValueError(f"{sound.frames:,} times in {sound.channels} channels, 1 to {MOST_VALUES:,} values are read")
+            if not RATES[0] <= sound.samplerate <= RATES[1]:
+                raise ValueError(f"{sound.samplerate} samples a second, {RATES[0]:,} to {RATES[1]:,} are read")
+            yield sound
+    except (OSError, ValueError, MemoryError, soundfile.SoundFileError) as error:
+        raise unreadable(path, error) from error

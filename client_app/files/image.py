@@ -1,31 +1,53 @@
-"""Pictures: the common formats of photographs and drawings, upright and on white."""
+"""Photographs and drawings."""
 
 from __future__ import annotations
 
-import struct
-import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from client_app.data.preparation.raw import Picture
+from client_app.files.unreadable import unreadable
 from concord.errors import ConcordError
 
-FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
-MOST_PIXELS = 64_000_000  # a small file can unpack to any size: told from its header, before it is unpacked
-BROKEN = (OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP")
+MOST_PIXELS = 2**26
+DEEP = ("I;16", "I;16L", "I;16B", "I;16N", "I")  # sixteen bits a pixel
 
 
 def read(path: Path) -> Picture:
-    """The picture in a file, what is transparent on white; ConcordError C206 for one that cannot be used."""
+    """The picture in a file, upright, on white where it is transparent; of several frames the first. ConcordError C206."""
+    with _opened(path) as image:
+        return np.asarray(_in_colour(ImageOps.exif_transpose(image)), np.uint8)
+
+
+def look(path: Path) -> str:
+    """The size of a picture from the file's head; ConcordError C206 where it has none."""
+    with _opened(path) as image:
+        return f"{image.width} x {image.height}"
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
     try:
-        with Image.open(path, formats=FORMATS) as picture:
-            if picture.width * picture.height > MOST_PIXELS:
-                raise ValueError(f"{picture.width} x {picture.height} pixels are more than {MOST_PIXELS:,}")
-            upright = ImageOps.exif_transpose(picture)
-            white = Image.new("RGBA", upright.size, "white")
-            return np.asarray(Image.alpha_composite(white, upright.convert("RGBA")).convert("RGB"))
-    except BROKEN as error:
-        hint = f"a picture is one of {', '.join(FORMATS)}: make the file again, or leave it out"
-        raise ConcordError("C206", f"{path}: {error}", hint) from error
+        with Image.open(path, formats=FORMATS) as image:
+            if image.width * image.height > MOST_PIXELS:
+                raise ValueError(f"{image.width} x {image.height} pixels, at most {MOST_PIXELS:,} are read")
+            yield image
+    except ConcordError:
+        raise
+    except Exception as error:  # decoders of broken files raise anything
+        why = f"no picture of a known format ({', '.join(FORMATS)})" if isinstance(error, UnidentifiedImageError) else error
+        raise unreadable(path, why) from error
+
+
+def _in_colour(image: Image.Image) -> Image.Image:
+    if image.mode in DEEP:
+        image = Image.fromarray((np.asarray(image).clip(0, 2**16 - 1) // 256).astype(np.uint8))
+    if image.has_transparency_data:
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image.convert("RGBA"))
+    return image.convert("RGB")
