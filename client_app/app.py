@@ -22,6 +22,7 @@ from client_app.store import NodeStore
 from concord.anchors import AnchorSet, load_anchors
 from concord.config import RunConfig, default_run_folder, parse_config
 from concord.errors import ConcordError
+from concord.own import OWN
 from concord.wire.messages import token_from_wire
 from concord.wire.records import arrays_from_record, message_from_record, to_record
 from concord.wire.v1 import federation_pb2 as pb
@@ -50,13 +51,14 @@ def evaluate_final(message: Message, context: Context) -> Message:
 def open_node(context: Context) -> Node | AgentNode | GraphNode:
     """This node, agent or party to a graph, from its run config and node config.
 
-    Node config: ``data`` names the folder of the node's own data and anchors (`concord data deal`); without it the node
-    deals its part of the run's suite to itself, by ``node`` (a name) or by ``partition-id``. ``state-folder``: where
+    Node config: ``data`` names the folder of the node's own data and anchors (`concord data deal`), in suite ``own`` that
+    of its files, and ``anchors`` that of the public anchors, if the run's path is not this machine's; without ``data`` the
+    node deals its part of the run's suite to itself, by ``node`` (a name) or by ``partition-id``. ``state-folder``: where
     private state lives.
     """
     config, about = parse_config(context.run_config), context.node_config
     if folder := str(about.get("data", "")):
-        data, anchors = _own_data(config, Path(folder))
+        data, anchors = _own_data(config, Path(folder), str(about.get("anchors", "")))
     else:
         data, anchors = _dealt_data(config, str(about.get("node", "")), int(about.get("partition-id", 0)))
     run_folder = config.run_folder or default_run_folder(context.run_id)
@@ -87,16 +89,23 @@ def _pooled(config: RunConfig) -> bool:
 
 
 @lru_cache(maxsize=8)
-def _own_data(config: RunConfig, folder: Path) -> tuple[NodeData | NodeGraph, AnchorSet]:
-    return load_node(folder, config, pooled=_pooled(config))
+def _own_data(config: RunConfig, folder: Path, anchors: str) -> tuple[NodeData | NodeGraph, AnchorSet]:
+    if config.suite != OWN:
+        return load_node(folder, config, pooled=_pooled(config))
+    if _pooled(config):
+        what = f"{folder} holds one node's data, and {config.method} needs all data in one place"
+        raise ConcordError("C205", what, "run it in simulation")
+    from client_app.data.own.node import load_own
+
+    public = load_anchors(Path(anchors or config.anchors))
+    return load_own(folder, config, public), public
 
 
 @lru_cache(maxsize=64)
 def _dealt_data(config: RunConfig, name: str, partition: int) -> tuple[NodeData | NodeGraph, AnchorSet]:
-    from client_app.data.federation import build_federation  # a second to import, in a process that lives for one message
+    from client_app.data.federation import federation_of  # a second to import, in a process that lives for one message
 
-    data = Path(config.data) if config.data else None
-    federation = build_federation(config.suite, data, config.seed, config.scenario, _pooled(config))
+    federation = federation_of(config, pooled=_pooled(config))
     parties = federation.parties
     by_name: dict[str, NodeData | NodeGraph] = {party.name: party for party in parties}
     if name and name not in by_name:
@@ -106,5 +115,4 @@ def _dealt_data(config: RunConfig, name: str, partition: int) -> tuple[NodeData 
             "C203", f"partition {partition} of suite {config.suite} with {len(parties)} nodes", "start fewer SuperNodes"
         )
     node = by_name[name] if name else parties[partition]
-    anchors = load_anchors(Path(config.anchors)) if config.anchors else federation.anchors
-    return node, anchors
+    return node, federation.anchors

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -34,10 +34,14 @@ class AnchorSet:
     Attributes:
         concepts: names of the C concepts, in row order; concept i is class i.
         modalities: per modality its samples; ``y`` holds the concept of each sample.
+        encoders: per modality the name of the encoder that its inputs were prepared for; nothing in sets of suites.
+        contents: per modality size and SHA-256 of what each sample was made from, to tell private copies; likewise.
     """
 
     concepts: tuple[str, ...]
     modalities: Mapping[str, Samples]
+    encoders: Mapping[str, str] = field(default_factory=dict)
+    contents: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
@@ -52,6 +56,8 @@ class AnchorSet:
                     "shape": list(samples.x.shape),
                     "dtype": str(samples.x.dtype).removeprefix("torch."),
                     "sha256": _tensor_digest(samples.x),
+                    **({"encoder": self.encoders[name]} if name in self.encoders else {}),
+                    **({"contents": list(self.contents[name])} if name in self.contents else {}),
                 }
                 for name, samples in sorted(self.modalities.items())
             },
@@ -99,10 +105,13 @@ def load_anchors(folder: Path) -> AnchorSet:
     manifest = _read_manifest(folder / MANIFEST)
     try:
         concepts = tuple(str(name) for name in manifest["concepts"])
-        modalities = {name: _read_modality(folder, name, entry, concepts) for name, entry in manifest["modalities"].items()}
-    except (KeyError, TypeError, ValueError) as error:
+        entries = manifest["modalities"].items()
+        modalities = {name: _read_modality(folder, name, entry, concepts) for name, entry in entries}
+        encoders = {name: str(entry["encoder"]) for name, entry in entries if "encoder" in entry}
+        contents = {name: tuple(map(str, entry["contents"])) for name, entry in entries if "contents" in entry}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _unreadable(folder / MANIFEST, f"a field is missing or malformed: {error}") from error
-    anchors = AnchorSet(concepts, modalities)
+    anchors = AnchorSet(concepts, modalities, encoders, contents)
     if anchors.manifest != manifest:
         changed = [m for m, entry in anchors.manifest["modalities"].items() if entry != manifest["modalities"].get(m)]
         raise _unreadable(folder, f"the files do not agree with the manifest: {', '.join(changed) or 'header'}")

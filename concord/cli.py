@@ -25,6 +25,8 @@ data_app = typer.Typer(no_args_is_help=True, help="Data suites: what there is, a
 app.add_typer(data_app, name="data")
 keys_app = typer.Typer(no_args_is_help=True, help="Certificates and keys of a federation on real machines.")
 app.add_typer(keys_app, name="keys")
+anchors_app = typer.Typer(no_args_is_help=True, help="Public anchor sets of your own.")
+app.add_typer(anchors_app, name="anchors")
 
 Method = Annotated[str | None, typer.Option(help="a name of `concord methods`; default geolora")]
 Scenario = Annotated[
@@ -38,15 +40,16 @@ Seed = Annotated[int | None, typer.Option(help="seed of splits, initial weights 
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="any key of `concord config`")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="print only the end")]
 Suite = Annotated[str | None, typer.Option(help="a name of `concord data list`; default demo")]
-Data = Annotated[Path | None, typer.Option(help="folder with the data packs; suite demo needs none")]
+Data = Annotated[Path | None, typer.Option(help="folder with the data packs, or of suite own with a folder a node")]
+Anchors = Annotated[Path | None, typer.Option(help="folder of a public anchor set; default the suite's own")]
 
 
 def _run_options(
-    method: str | None, suite: str | None, scenario: str | None, data: Path | None, seed: int | None
+    method: str | None, suite: str | None, scenario: str | None, data: Path | None, anchors: Path | None, seed: int | None
 ) -> dict[str, str | int | None]:
     """The options that are keys of the run configuration; None: not given."""
-    folder = None if data is None else str(data)
-    return {"method": method, "suite": suite, "scenario": scenario, "data": folder, "seed": seed}
+    folders = {key: None if path is None else str(path) for key, path in (("data", data), ("anchors", anchors))}
+    return {"method": method, "suite": suite, "scenario": scenario, "seed": seed, **folders}
 
 
 @app.callback()
@@ -60,6 +63,7 @@ def run(
     suite: Suite = None,
     scenario: Scenario = None,
     data: Data = None,
+    anchors: Anchors = None,
     seed: Seed = None,
     settings: Settings = None,
     out: Annotated[Path | None, typer.Option(help="the run folder; default runs/<time>-<method>-<suite>-<seed>")] = None,
@@ -73,7 +77,7 @@ def run(
     """
     from concord.commands import run as command
 
-    options = _run_options(method, suite, scenario, data, seed)
+    options = _run_options(method, suite, scenario, data, anchors, seed)
     if resume is None:
         command.start(options, settings or [], out, Console(), quiet=quiet)
         return
@@ -95,6 +99,7 @@ def submit(
     suite: Suite = None,
     scenario: Scenario = None,
     data: Data = None,
+    anchors: Anchors = None,
     seed: Seed = None,
     settings: Settings = None,
     quiet: Quiet = False,
@@ -107,7 +112,7 @@ def submit(
 
     if (ca_certificate is None) != insecure:
         raise ConcordError("C601", "neither or both of --ca-certificate and --insecure", "name the federation's ca.crt")
-    options = _run_options(method, suite, scenario, data, seed)
+    options = _run_options(method, suite, scenario, data, anchors, seed)
     command.submit(superlink, ca_certificate, nodes or [], options, settings or [], out.absolute(), Console(), quiet=quiet)
 
 
@@ -139,11 +144,23 @@ def data_list() -> None:
 
 
 @data_app.command("check")
-def data_check(suite: Annotated[str, typer.Argument(help="a name of `concord data list`")] = "demo", data: Data = None) -> None:
-    """Checks that the data of a suite is complete and readable; exits 1 when it is not."""
-    from concord.commands import inspect
+def data_check(
+    suite: Annotated[
+        str, typer.Argument(metavar="SUITE|FOLDER", help="a name of `concord data list`, or a folder of your own")
+    ] = "demo",
+    data: Data = None,
+    anchors: Annotated[Path | None, typer.Option(help="of a folder: the anchor set, which tells the concepts")] = None,
+    deep: Annotated[bool, typer.Option("--deep", help="of a folder: decode every file, and not only its head")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="of a folder: one JSON object a line and problem")] = False,
+) -> None:
+    """Checks that the data of a suite, or of your own, is complete and readable; exits 1 when it is not."""
+    from concord.commands import inspect, own
 
-    if not inspect.check_data(suite, data or Path(), Console()):
+    if Path(suite).is_dir() and not inspect.is_suite(suite):
+        sound = own.check_folder(Path(suite), anchors, Console(), deep=deep, as_json=as_json)
+    else:
+        sound = inspect.check_data(suite, data or Path(), Console())
+    if not sound:
         raise typer.Exit(1)
 
 
@@ -176,6 +193,27 @@ def data_anchors(
     from concord.commands import inspect
 
     inspect.write_anchors(out, suite, scenario, data, seed, Console())
+
+
+@anchors_app.command("build")
+def anchors_build(
+    out: Annotated[Path, typer.Argument(help="the folder of the anchor set")],
+    modality: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=FOLDER", help="public samples of a modality; may be repeated")
+    ] = None,
+    concepts: Annotated[
+        Path | None, typer.Option(help="a table with a column `concept`, and one of paths or texts a modality")
+    ] = None,
+    encoder: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=ENCODER", help="who reads a modality; default by the kind of its files")
+    ] = None,
+    per_concept: Annotated[int, typer.Option(min=1, help="most samples of a concept and modality")] = 10,
+    seed: Annotated[int, typer.Option(min=0, help="draws the samples where there are more")] = 0,
+) -> None:
+    """Makes an anchor set from folders of public files, or from a table of concepts."""
+    from concord.commands import own
+
+    own.build_anchors(out, modality or [], concepts, encoder or [], per_concept, seed, Console())
 
 
 @keys_app.command("ca")

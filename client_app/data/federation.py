@@ -7,7 +7,7 @@ part without anybody sending samples.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -23,8 +23,10 @@ from client_app.data.paired import deal_pairs
 from client_app.data.registry import SUITES, find_suite
 from client_app.data.split import Split, shard, split
 from client_app.data.suite import GraphSuite, Modality, PairedSuite, Suite
-from concord.anchors import AnchorSet
+from concord.anchors import AnchorSet, load_anchors
+from concord.config import RunConfig
 from concord.errors import ConcordError
+from concord.own import OWN, require_anchors
 from concord.samples import Samples, concatenate
 from concord.scenario import Scenario, parse_scenario
 
@@ -54,6 +56,19 @@ class Federation:
 def suite_names() -> tuple[str, ...]:
     """The names of all suites."""
     return tuple(SUITES)
+
+
+def federation_of(config: RunConfig, *, pooled: bool = False) -> Federation:
+    """The federation of a run, with the anchors that it names; raises as `build_federation` or, on own data, `load_own`."""
+    require_anchors(config)
+    named = load_anchors(Path(config.anchors)) if config.anchors else None
+    if config.suite == OWN and named:
+        from client_app.data.own.federation import own_federation  # it takes `Federation` from here
+
+        return own_federation(config, named, pooled=pooled)
+    data = Path(config.data) if config.data else None
+    federation = build_federation(config.suite, data, config.seed, config.scenario, pooled)
+    return replace(federation, anchors=named) if named else federation
 
 
 @lru_cache(maxsize=8)

@@ -8,6 +8,8 @@ from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any, Literal, get_args
 
+from concord.errors import ConcordError
+
 FileKind = Literal["image", "audio", "text", "series"]
 SUFFIXES: Mapping[FileKind, tuple[str, ...]] = MappingProxyType(
     {
@@ -39,5 +41,5 @@ def kind_of(path: str) -> FileKind | None:
 def _reader(kind: str) -> ModuleType:
     """Imported here, since a process that trains reads features alone."""
     if kind not in get_args(FileKind):
-        raise ValueError(f"samples of kind {kind!r} are not files")
+        raise ConcordError("C206", f"samples of kind {kind} are no files", f"files hold: {', '.join(get_args(FileKind))}")
     return import_module(f"client_app.files.{kind}")

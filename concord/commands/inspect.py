@@ -34,6 +34,13 @@ def list_data(console: Console) -> None:
         console.print(block)
 
 
+def is_suite(name: str) -> bool:
+    """Whether a name is that of a suite."""
+    from client_app.data.registry import SUITES
+
+    return name in SUITES
+
+
 def check_data(suite: str, data: Path, console: Console) -> bool:
     """Whether the data of a suite is complete and can be read; shows what was found."""
     from client_app.data.check import check_suite

@@ -14,6 +14,7 @@ from concord.commands.tables import result_table
 from concord.config import RunConfig, Scalar, parse_config
 from concord.errors import ConcordError
 from concord.flower import check_app_folder, repository
+from concord.own import OWN, require_anchors, with_encoders
 from concord.progress import Watch
 from concord.run_folder import RunFolder
 from concord.simulation import run_simulation
@@ -26,9 +27,19 @@ def start(
 ) -> None:
     """A new run; options that are None were not given."""
     flat = {"share-test-embeddings": True, **new_settings(options, settings)}  # all data is on this machine
-    config = parse_config(flat)
+    config = completed(parse_config(flat))
     folder = RunFolder((out or default_folder(config)).expanduser().resolve())
-    perform(parse_config({**flat, "run-folder": str(folder.path)}), folder, console, quiet=quiet)
+    perform(config.model_copy(update={"run_folder": str(folder.path)}), folder, console, quiet=quiet)
+
+
+def completed(config: RunConfig) -> RunConfig:
+    """The configuration with what follows from the anchors of own data: which encoder reads a modality."""
+    require_anchors(config)
+    if config.suite != OWN or (config.encoders and not Path(config.anchors).is_dir()):
+        return config  # anchors of another machine are checked there
+    from concord.anchors import load_anchors
+
+    return with_encoders(config, load_anchors(Path(config.anchors)))
 
 
 def resume(path: Path, settings: Iterable[str], console: Console, *, quiet: bool) -> None:
@@ -61,17 +72,15 @@ def perform(config: RunConfig, folder: RunFolder, console: Console, *, quiet: bo
 
 def count_nodes(config: RunConfig) -> int:
     """How many nodes the run has, after checking its method, data, scenario, anchors, device and model as the parties will."""
-    from client_app.data.federation import build_federation
+    from client_app.data.federation import federation_of
     from client_app.model_check import model_width
     from client_app.node import choose_device
-    from concord.anchors import load_anchors
     from strategies.registry import check_method
 
     pooled = check_method(config).pooled
-    federation = build_federation(config.suite, Path(config.data) if config.data else None, config.seed, config.scenario, pooled)
-    anchors = load_anchors(Path(config.anchors)) if config.anchors else federation.anchors
+    federation = federation_of(config, pooled=pooled)
     choose_device(config.device)
-    model_width(config, anchors)
+    model_width(config, federation.anchors)
     nodes = len(federation.parties)
     if config.min_nodes > nodes:
         hint = f"set min-nodes to at most {nodes}"

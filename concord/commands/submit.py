@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from concord.commands.run import new_settings, shown
+from concord.commands.run import completed, new_settings, shown
 from concord.commands.tables import result_table
 from concord.config import RunConfig, Scalar, parse_config
 from concord.deployment import SuperLink, follow, public_keys, wait_for_others
@@ -32,7 +32,7 @@ def submit(
     """Registers the nodes, and does the run in `out`; one that was begun goes on, one that is done is only shown."""
     from strategies.registry import check_method
 
-    config = parse_config({**new_settings(options, settings), "run-folder": str(out), "resume": True})
+    config = completed(parse_config({**new_settings(options, settings), "run-folder": str(out), "resume": True}))
     check_method(config)
     folder = RunFolder(out)
     if not _is_done(folder, config):

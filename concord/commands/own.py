@@ -1,0 +1,105 @@
+"""The commands for a user's own data: what is wrong with a folder, and making an anchor set."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from concord.commands.inspect import STYLES
+from concord.errors import ConcordError
+
+if TYPE_CHECKING:
+    from client_app.data.own.check import Checked, Problem
+
+SHOWN = 10  # problems of one sort that are listed; --json lists all
+
+
+def check_folder(folder: Path, anchors: Path | None, console: Console, *, deep: bool, as_json: bool) -> bool:
+    """Whether a run can use a folder of own data, or all folders of nodes below it; shows what was found."""
+    from client_app.data.own.check import check_own, folders_to_check
+    from concord.anchors import load_anchors
+
+    public = load_anchors(anchors) if anchors else None
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    errors = 0
+    for node in folders_to_check(folder):
+        with Progress(*columns, console=console, transient=True, disable=as_json or not console.is_terminal) as progress:
+            task = progress.add_task(node.name, total=None)
+
+            def advance(doing: str, done: int, total: int) -> None:
+                progress.update(task, description=f"{node.name}: {doing}", completed=done, total=total)  # noqa: B023
+
+            checked = check_own(node, public, advance, deep=deep)
+        errors += checked.errors
+        if as_json:
+            for problem in checked.problems:
+                console.print(json.dumps(asdict(problem), ensure_ascii=False), soft_wrap=True, highlight=False, markup=False)
+        else:
+            _show(checked, console)
+    return errors == 0
+
+
+def build_anchors(
+    out: Path, folders: Sequence[str], table: Path | None, encoders: Sequence[str], per_concept: int, seed: int, console: Console
+) -> None:
+    """Writes an anchor set from folders, ``modality=FOLDER``, and a table of concepts; ConcordError C301 over another set."""
+    from client_app.data.own import anchors as own
+    from concord.anchors import MANIFEST, load_anchors, save_anchors
+
+    public = own.concept_table(table) if table else {}
+    public |= {m: own.public_folder(Path(folder), m) for m, folder in _pairs("--modality", folders).items()}
+    if not public:
+        raise ConcordError("C302", "no modality is named", "write --modality speech=FOLDER, or --concepts TABLE")
+    concepts = own.table_concepts(table) if table else ()
+    made = own.build_anchors(public, _pairs("--encoder", encoders), concepts, per_concept, seed)
+    if (out / MANIFEST).exists() and load_anchors(out).digest != made.digest:
+        raise ConcordError("C301", f"{out} holds another anchor set", "choose an empty folder, or delete this one")
+    try:
+        save_anchors(made, out)
+    except OSError as error:
+        raise ConcordError("C301", f"{out}: {error}", "choose a folder that you may write to") from error
+    samples = ", ".join(f"{len(part)} {modality} ({made.encoders[modality]})" for modality, part in made.modalities.items())
+    summary = f"{out}: {len(made.concepts)} concepts, {samples}, set {made.digest[:12]}"
+    console.print(summary, soft_wrap=True, highlight=False, markup=False)
+
+
+def _pairs(option: str, texts: Iterable[str]) -> Mapping[str, str]:
+    pairs: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name or not value or name in pairs:
+            raise ConcordError("C102", f"{option} {text!r}", f"write {option} speech=..., each modality once")
+        pairs[name] = value
+    return pairs
+
+
+def _show(checked: Checked, console: Console) -> None:
+    sorts = Counter((problem.severity, problem.what) for problem in checked.problems)
+    for (severity, what), count in sorted(sorts.items()):
+        same = [problem for problem in checked.problems if (problem.severity, problem.what) == (severity, what)]
+        table = Table.grid(padding=(0, 1))
+        for problem in same[:SHOWN]:
+            table.add_row(Text("  "), Text(f"{problem.place}: {problem.message}", overflow="fold"))
+        console.print(Text(severity, STYLES[severity]) + Text(f" {what}: {count:,}", style="default"))
+        console.print(table)
+        if count > SHOWN:
+            console.print(f"   and {count - SHOWN:,} more (--json lists all)", highlight=False)
+        _hints(same, console)
+    held = ", ".join(f"{count:,} {m} of {checked.labels[m]:,} labels" for m, count in checked.samples.items()) or "nothing"
+    notes = len(checked.problems) - checked.errors
+    line = f"{checked.name}: {held}; {checked.errors:,} errors, {notes:,} notes"
+    console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def _hints(problems: Sequence[Problem], console: Console) -> None:
+    for hint in dict.fromkeys(problem.hint for problem in problems):
+        console.print(f"  What to do: {hint}", soft_wrap=True, highlight=False, markup=False)
