@@ -216,6 +216,20 @@ def anchors_build(
     own.build_anchors(out, modality or [], concepts, encoder or [], per_concept, seed, Console())
 
 
+@anchors_app.command("check")
+def anchors_check(
+    folder: Annotated[Path, typer.Argument(help="the folder of an anchor set")],
+    plot: Annotated[Path | None, typer.Option(help="write how stable CKA is, by number of concepts, as SVG")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="that of the run whose first round is looked at")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    """Tells how good an anchor set is: coverage, concepts that look alike, stability of CKA; exits 1 for an error."""
+    from concord.commands import own
+
+    if not own.check_anchors(folder, plot, seed, Console(), as_json=as_json):
+        raise typer.Exit(1)
+
+
 @keys_app.command("ca")
 def keys_ca(
     folder: Annotated[Path, typer.Argument(help="folder of the authority")] = Path("keys/ca"),

@@ -19,6 +19,7 @@ from concord.errors import ConcordError
 
 if TYPE_CHECKING:
     from client_app.data.own.check import Checked, Problem
+    from client_app.data.own.quality import Quality
 
 SHOWN = 10  # problems of one sort that are listed; --json lists all
 
@@ -72,6 +73,42 @@ def build_anchors(
     console.print(summary, soft_wrap=True, highlight=False, markup=False)
 
 
+def check_anchors(folder: Path, plot: Path | None, seed: int, console: Console, *, as_json: bool) -> bool:
+    """Whether an anchor set can be used; shows coverage, what is alike, and how stable CKA is for its size."""
+    from client_app.data.own.quality import assess
+    from concord.anchors import load_anchors
+
+    qualities, problems = assess(load_anchors(folder), seed)
+    if plot:
+        from server_app.report.stability import stability_plot
+
+        try:
+            plot.write_text(stability_plot({modality: quality.agreement for modality, quality in qualities.items()}))
+        except OSError as error:
+            raise ConcordError("C406", f"{plot}: {error}", "choose a place that you may write to") from error
+    if as_json:
+        whole = {"modalities": {m: asdict(quality) for m, quality in qualities.items()}, "problems": list(map(asdict, problems))}
+        console.print(json.dumps(whole, ensure_ascii=False), soft_wrap=True, highlight=False, markup=False)
+    else:
+        console.print(_quality_table(qualities))
+        _show_problems(problems, console)
+    return not any(problem.severity == "error" for problem in problems)
+
+
+def _quality_table(qualities: Mapping[str, Quality]) -> Table:
+    caption = "CKA: mean and 95 % interval between two halves of the samples; by chance: with the concepts of one shuffled"
+    table = Table("modality", "samples", "concepts", "fewest", "most alike", caption=caption)
+    table.add_column("CKA of halves", no_wrap=True)
+    table.add_column("by chance", no_wrap=True)
+    for modality, quality in qualities.items():
+        cosine, one, other = quality.most_alike
+        last = quality.agreement[-1] if quality.agreement else None
+        cka = [f"{mean:.2f} {low:.2f}-{high:.2f}" for mean, low, high in (last.same, last.chance)] if last else ["-", "-"]
+        counts = (f"{count:,}" for count in (quality.samples, quality.covered, quality.fewest))
+        table.add_row(Text(modality), *counts, Text(f"{one}, {other}: {cosine:.2f}"), *cka)
+    return table
+
+
 def _pairs(option: str, texts: Iterable[str]) -> Mapping[str, str]:
     pairs: dict[str, str] = {}
     for text in texts:
@@ -83,9 +120,18 @@ def _pairs(option: str, texts: Iterable[str]) -> Mapping[str, str]:
 
 
 def _show(checked: Checked, console: Console) -> None:
-    sorts = Counter((problem.severity, problem.what) for problem in checked.problems)
+    _show_problems(checked.problems, console)
+    held = ", ".join(f"{count:,} {m} of {checked.labels[m]:,} labels" for m, count in checked.samples.items()) or "nothing"
+    notes = len(checked.problems) - checked.errors
+    line = f"{checked.name}: {held}; {checked.errors:,} errors, {notes:,} notes"
+    console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def _show_problems(problems: Sequence[Problem], console: Console) -> None:
+    """By sort, the first of each, and what to do about it."""
+    sorts = Counter((problem.severity, problem.what) for problem in problems)
     for (severity, what), count in sorted(sorts.items()):
-        same = [problem for problem in checked.problems if (problem.severity, problem.what) == (severity, what)]
+        same = [problem for problem in problems if (problem.severity, problem.what) == (severity, what)]
         table = Table.grid(padding=(0, 1))
         for problem in same[:SHOWN]:
             table.add_row(Text("  "), Text(f"{problem.place}: {problem.message}", overflow="fold"))
@@ -94,10 +140,6 @@ def _show(checked: Checked, console: Console) -> None:
         if count > SHOWN:
             console.print(f"   and {count - SHOWN:,} more (--json lists all)", highlight=False)
         _hints(same, console)
-    held = ", ".join(f"{count:,} {m} of {checked.labels[m]:,} labels" for m, count in checked.samples.items()) or "nothing"
-    notes = len(checked.problems) - checked.errors
-    line = f"{checked.name}: {held}; {checked.errors:,} errors, {notes:,} notes"
-    console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 def _hints(problems: Sequence[Problem], console: Console) -> None:

@@ -23,11 +23,15 @@ Format = Callable[[float], str]
 
 @dataclass(frozen=True)
 class Series:
-    """A line or a set of columns: its label, its palette slot (None is neutral) and its points (x, y); a NaN leaves a gap."""
+    """A line or a set of columns: its label, its palette slot (None is neutral) and its points (x, y); a NaN leaves a gap.
+
+    `spread` is shaded behind a line: intervals (x, low, high), finite.
+    """
 
     label: str
     slot: int | None
     points: tuple[tuple[float, float], ...]
+    spread: tuple[tuple[float, float, float], ...] = ()
 
 
 def element(name: str, *children: str, **attributes: object) -> Markup:
@@ -71,6 +75,7 @@ def line_chart(
     right = min(max(RIGHT, LABEL_ROOM + LETTER * longest), WIDEST_LABEL)
     frame = frame_of([point for one in series for point in one.points], top, right=right)
     shades = [_band(frame, x) for x in bands if frame.low_x < x <= frame.high_x]
+    shades += [_spread(frame, one) for one in series if one.spread]
     lines = [_line(frame, one, x_label, y_format) for one in series]
     return _svg(title, series, y_format, *_axes(frame, x_label, y_format), *shades, *lines, *_end_labels(frame, series))
 
@@ -111,6 +116,12 @@ def _band(frame: Frame, x: float) -> Markup:
     left, right = frame.x(x - 1), frame.x(x)
     tip = element("title", f"round {x:g} kept the old model")
     return element("rect", tip, class_="band", x=left, y=TOP, width=right - left, height=HEIGHT - TOP - BOTTOM)
+
+
+def _spread(frame: Frame, one: Series) -> Markup:
+    corners = [(x, high) for x, _, high in one.spread] + [(x, low) for x, low, _ in reversed(one.spread)]
+    points = " ".join(f"{frame.x(x):.1f},{frame.y(y):.1f}" for x, y in corners)
+    return element("polygon", class_="spread", points=points, style=colour(one.slot))
 
 
 def _line(frame: Frame, one: Series, x_label: str, y_format: Format) -> Markup:

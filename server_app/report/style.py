@@ -83,6 +83,7 @@ svg.chart { display: block; width: 100%; height: auto; max-width: 44rem; overflo
 .chart .dot { fill: var(--c); stroke: var(--page); stroke-width: 1.4; }
 .chart .edge { fill: none; stroke: var(--rule); }
 .chart .column { fill: var(--c); }
+.chart .spread { fill: var(--c); opacity: 0.16; }
 .chart .band { fill: var(--band); opacity: 0.16; }
 .tie { stroke: var(--c); stroke-width: 0.8; opacity: 0.35; }
 .point { fill: var(--c); opacity: 0.85; }

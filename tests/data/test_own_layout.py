@@ -73,12 +73,14 @@ def test_a_table_reads_alike_in_all_formats(tmp_path: Path, suffix: str) -> None
     path = write_table(tmp_path / f"t{suffix}")
     assert column_names(path) == ("id", "text", "label")
     assert list(rows(path, ("label", "text"))) == [("7", "seven"), ("8", None), (None, 'a "b"\nc')]
+    assert next(rows(path, ("text", "id", "text"))) == ("seven", "1", "seven")
     with pytest.raises(ConcordError, match=r"C205.*no column is called owner"):
         list(rows(path, ("owner",)))
 
 
 @pytest.mark.parametrize(
-    ("suffix", "content"), [(".csv", b"a,b\n1\n"), (".jsonl", b"[1]\n"), (".jsonl", b"{"), (".parquet", b"PAR1")]
+    ("suffix", "content"),
+    [(".csv", b"a,b\n1\n"), (".csv", b"a,a\n1,2\n"), (".jsonl", b"[1]\n"), (".jsonl", b"{"), (".parquet", b"PAR1")],
 )
 def test_a_broken_table_is_told(tmp_path: Path, suffix: str, content: bytes) -> None:
     path = tmp_path / f"t{suffix}"

@@ -52,7 +52,7 @@ def concept_table(table: Path) -> dict[str, Public]:
         cells = (cell for (cell,) in rows(table, (modality,)) if cell)
         kind = kind_of(next(cells, ""))
         where = {"path": modality} if kind else {"text": modality}
-        source = Source.model_validate({"kind": kind or "text", "table": table.name, "label": CONCEPT, "id": modality, **where})
+        source = Source.model_validate({"kind": kind or "text", "table": table.name, "label": CONCEPT, **where})
         public[modality] = Public(table.parent, source)
     return public
 

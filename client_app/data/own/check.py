@@ -22,7 +22,7 @@ from client_app.files import look_of, read
 from concord.anchors import AnchorSet
 from concord.errors import ConcordError
 
-What = Literal["folder", "unreadable", "rate", "label", "unlabelled", "id", "split", "duplicate", "anchor", "left out"]
+Severity = Literal["error", "note"]
 T = TypeVar("T")
 Advance = Callable[[str, int, int], None]  # what is being done, how much of it, out of how much
 THREADS = 8
@@ -33,11 +33,15 @@ _TWICE = "keep one of them, or a copy may be learnt from and tested"
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing about a sample or a folder: with an error no run can use the folder as it is meant, a note is to be known."""
+    """One thing about a sample, a folder or an anchor set: an error must be mended, a note is to be known.
+
+    Attributes:
+        what: the sort, in a word: problems of one sort are listed together.
+    """
 
     place: str
-    severity: Literal["error", "note"]
-    what: What
+    severity: Severity
+    what: str
     message: str
     hint: str
 
@@ -211,5 +215,5 @@ def _place(folder: Path, entry: Entry) -> str:
     return str(folder / entry.place)
 
 
-def _of_error(place: str, what: What, error: ConcordError) -> Problem:
+def _of_error(place: str, what: str, error: ConcordError) -> Problem:
     return Problem(place, "error", what, error.message.removeprefix(f"{place}: "), error.hint)

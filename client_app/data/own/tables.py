@@ -38,6 +38,8 @@ def rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[Cell, ...]]:
         ConcordError: C206, when the table cannot be read or has too many rows; C205, when a column is not there.
     """
     have = column_names(path)
+    if len(set(have)) < len(have):
+        raise unreadable(path, "two columns have one name")
     if missing := [name for name in columns if name not in have]:
         hint = "name the columns in dataset.toml"
         raise ConcordError("C205", f"{path}: no column is called {missing[0]} (there are: {', '.join(have)})", hint)
@@ -55,8 +57,10 @@ def _cells(path: Path, columns: Sequence[str]) -> Iterator[tuple[Cell, ...]]:
         for line in _objects(path):
             yield tuple(_text(line.get(name)) for name in columns)
         return
-    for batch in _parquet(path).iter_batches(BATCH, columns=columns) if path.suffix == ".parquet" else _csv(path, columns):
-        yield from zip(*(map(_text, batch.column(name).to_pylist()) for name in columns), strict=True)
+    once = list(dict.fromkeys(columns))
+    for batch in _parquet(path).iter_batches(BATCH, columns=once) if path.suffix == ".parquet" else _csv(path, once):
+        cells = {name: [_text(value) for value in batch.column(name).to_pylist()] for name in once}
+        yield from zip(*(cells[name] for name in columns), strict=True)
 
 
 def _text(value: object) -> Cell:
