@@ -84,6 +84,11 @@ def worldgraph() -> Path:
 
 
 @pytest.fixture(scope="session")
+def published_files() -> Path:
+    return folder_above("files")
+
+
+@pytest.fixture(scope="session")
 def omniglot() -> Path:
     return folder_above("omniglot")
 

@@ -1,0 +1,99 @@
+"""docs/own-data.md as a user walks it: every file in it is written and every command run, on two nodes.
+
+Training is in this process and small; all else is as it stands there.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tarfile
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from own_data import CONCEPTS, write_pictures, write_sounds
+from tiny_run import TINY
+
+from client_app.app import app
+from concord import cli
+from concord.anchors import load_anchors
+from concord.commands import run as run_command
+from concord.config import RunConfig
+from server_app.in_process import InProcessGrid
+from server_app.results import load_result
+from server_app.run import open_run
+
+DOC = Path(__file__).parents[2] / "docs" / "own-data.md"
+BLOCK = re.compile(r"^```(sh|toml)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SMALL = [word for key, value in TINY.items() if key != "rounds" for word in ("--set", f"{key}={str(value).lower()}")]
+EACH = 14  # files of a class that are taken from the published ones
+
+
+def published(folder: Path, packs: Path) -> None:
+    """A few files of each class and speaker, as they are published."""
+    taken: Counter[str] = Counter()
+    for name in ("speech_wav", "sign_jpg"):
+        with tarfile.open(packs / "files" / f"{name}.tar.gz") as archive:
+            for member in archive:
+                group = re.sub(r"_\d+\.(wav|JPG)$", "", member.name)
+                if member.isfile() and taken[group] < (EACH if name == "sign_jpg" else 3):
+                    taken[group] += 1
+                    archive.extract(member, folder, filter="data")
+
+
+def made_up(folder: Path) -> None:
+    """Files with names as the published ones have."""
+    write_sounds(folder / "recordings", ("ann", "bob", "theo")).joinpath("dataset.toml").unlink()
+    write_pictures(folder / "Dataset", EACH)
+    for path in (folder / "Dataset").rglob("*.png"):
+        path.rename(path.with_suffix(".PNG"))
+
+
+def walk(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Writes the files of the page and runs its commands in `folder`; the commands of ours, in order."""
+
+    def train(config: RunConfig, app_folder: Path, nodes: int, on_wait: Callable[[], None]) -> None:
+        open_run(config, InProcessGrid(app, config.flat(), nodes)).rounds()
+
+    monkeypatch.setattr(run_command, "run_simulation", train)
+    monkeypatch.chdir(folder)
+    ours = []
+    for language, text in BLOCK.findall(DOC.read_text()):
+        if language == "toml":
+            heading, _, content = text.partition("\n")
+            Path(heading.removeprefix("# ")).write_text(content)
+            continue
+        for line in text.splitlines():
+            if line.startswith("concord "):
+                monkeypatch.setattr(sys, "argv", line.split() + (SMALL if line.startswith("concord run") else []))
+                with pytest.raises(SystemExit) as left:
+                    cli.main()
+                assert not left.value.code, line
+                ours.append(line)
+            else:
+                subprocess.run(["bash", "-euc", line], check=True)
+    return ours
+
+
+@pytest.mark.parametrize("source", ["made up", "published"])
+def test_the_page_leads_from_folders_to_a_model(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    if source == "published":
+        published(tmp_path, request.getfixturevalue("published_files"))
+    else:
+        made_up(tmp_path)
+    commands = walk(tmp_path, monkeypatch)
+    assert {" ".join(command.split()[1:3]) for command in commands} >= {"anchors build", "anchors check", "data check"}
+    (run,) = (tmp_path / "runs").iterdir()
+    result = load_result(run)
+    assert result.rejections == []
+    assert result.accuracy["random"].keys() == {"speech", "sign"}
+    assert result.accuracy["unseen"].keys() >= {"speech"}
+    assert [(node.name, node.modalities) for node in result.nodes] == [("clinic", ["speech"]), ("school", ["sign"])]
+    concepts = CONCEPTS if source == "made up" else tuple("0123456789")
+    assert load_anchors(run / "model/anchors").concepts == concepts
+    assert (tmp_path / "anchors.svg").read_text().startswith("<svg")
