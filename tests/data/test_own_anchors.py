@@ -58,6 +58,9 @@ def test_what_does_not_go_together_is_told(tmp_path: Path) -> None:
     for encoder in ("sound", "nope"):
         with pytest.raises(ConcordError, match="C204"):
             build_anchors(places, {"sign": encoder}, (), 3, seed=0)
+    for name in ("a.b", "", "values", "../x", "1"):
+        with pytest.raises(ConcordError, match="C102"):
+            build_anchors({name: places["sign"]}, {}, (), 3, seed=0)
     with pytest.raises(ConcordError, match=r"C207.*'30'"):
         build_anchors(places, {}, ("2", "10"), 3, seed=0)
     (tmp_path / "both").mkdir()

@@ -125,6 +125,7 @@ def test_dataset_toml_tells_all(tmp_path: Path) -> None:
         ("[modality.a]\nkind = 'image'\nfiles = '../*'", "leads out"),
         ("[modality.a]\nkind = 'image'\nfiles = '*'\nlable = 'x'", "lable"),
         ("[modality.a]\nkind = 'image'\nfiles = '*'\nrate = 3", "rate is for audio"),
+        ("node = '..'\n[modality.a]\nkind = 'image'\nfiles = '*'", "node"),
         ("node = 'a/b'\n[modality.a]\nkind = 'image'\nfiles = '*'", "node"),
         ("[modality]", "modality"),
         ("kind = ", "dataset.toml"),

@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from flwr.app import Context, RecordDict, UserConfig
 from own_data import CONCEPTS, SPEECH, write_pictures, write_sounds
 from torch import Tensor
 
+from client_app.app import open_node
 from client_app.data.cache import cache_folder
 from client_app.data.federation import federation_of
 from client_app.data.own.anchors import build_anchors, public_folder
+from client_app.data.own.check import check_own
 from client_app.data.own.features import features
 from client_app.data.own.index import FILE, Entry
 from client_app.data.own.node import load_own
@@ -183,6 +186,8 @@ def test_mistakes_are_told(tmp_path: Path, config: RunConfig, anchors: AnchorSet
     for scenario in ("missing=0.5", "disjoint-labels"):
         with pytest.raises(ConcordError, match="C204"):
             load_own(folder, config.model_copy(update={"scenario": scenario}), anchors)
+    with pytest.raises(ConcordError, match="C103"):
+        load_own(folder, config.model_copy(update={"method": "parse"}), anchors)
     with pytest.raises(ConcordError, match=r"C303.*sign=image,speech=sound"):
         load_own(folder, config.model_copy(update={"encoders": "speech=word,sign=image"}), anchors)
     (folder / "dataset.toml").write_text(SPEECH + 'encoder = "word"\n')
@@ -190,6 +195,9 @@ def test_mistakes_are_told(tmp_path: Path, config: RunConfig, anchors: AnchorSet
         load_own(folder, config, anchors)
     (folder / "dataset.toml").write_text(SPEECH + 'labels = {"2" = "two"}\n')
     with pytest.raises(ConcordError, match=r"C207.*'two'"):
+        load_own(folder, config, anchors)
+    (folder / "dataset.toml").write_text('[modality.sign]\nkind = "audio"\nfiles = "{label}_*.wav"\n')
+    with pytest.raises(ConcordError, match=r"C303.*sign is audio"):
         load_own(folder, config, anchors)
     (folder / "dataset.toml").write_text(SPEECH.replace("speech", "talk"))
     with pytest.raises(ConcordError, match=r"C302.*'talk'"):
@@ -211,6 +219,20 @@ def test_a_file_that_changes_is_prepared_again(tmp_path: Path, config: RunConfig
     assert not torch.equal(before, after)
 
 
+def test_names_that_are_no_utf8_are_read_and_written_out(tmp_path: Path, config: RunConfig, anchors: AnchorSet) -> None:
+    folder = write_pictures(tmp_path / "school", seed=9)
+    odd = os.fsencode(folder / "2") + b"/caf\xe9.png"
+    os.rename(folder / "2/0.png", odd)  # noqa: PTH104
+    node = load_own(folder, config, anchors)
+    ids = {id_ for part in (node.train, *node.tests.values()) for id_ in part["sign"].ids}
+    assert "school/2/caf\\xe9.png" in ids
+    assert check_own(folder, anchors, lambda doing, done, total: None, deep=True).problems == ()
+    Path(os.fsdecode(odd)).write_bytes(b"")
+    (problem,) = check_own(folder, anchors, lambda doing, done, total: None).problems
+    assert problem.place.endswith("caf\\xe9.png")
+    assert "caf" not in problem.message
+
+
 def test_each_folder_is_a_node(tmp_path: Path, config: RunConfig, anchors: AnchorSet) -> None:
     save_anchors(anchors, tmp_path / "anchors")
     write_sounds(tmp_path / "data/clinic")
@@ -229,6 +251,22 @@ def test_each_folder_is_a_node(tmp_path: Path, config: RunConfig, anchors: Ancho
             federation_of(run.model_copy(update={"data": str(data)}))
     with pytest.raises(ConcordError, match="C302"):
         federation_of(run.model_copy(update={"anchors": ""}))
+
+
+def test_a_supernode_names_its_folder_and_its_copy_of_the_anchors(tmp_path: Path, config: RunConfig, anchors: AnchorSet) -> None:
+    save_anchors(anchors, tmp_path / "anchors")
+    folder = write_sounds(tmp_path / "clinic")
+    run = config.model_copy(update={"anchors": "/of/the/server", "run_folder": str(tmp_path / "run")})
+    about: UserConfig = {"data": str(folder), "anchors": str(tmp_path / "anchors")}
+    census = open_node(Context(0, 1, about, RecordDict(), dict(run.flat()))).census()
+    assert census.node == "clinic"
+    assert census.anchor_digest == anchors.digest
+    (holding,) = census.holdings
+    assert (holding.modality, list(holding.labels)) == ("speech", [0, 1, 2])
+    assert holding.examples == holding.labelled > 20
+    pooled = run.model_copy(update={"method": "centralised"})
+    with pytest.raises(ConcordError, match="C205"):
+        open_node(Context(0, 1, about, RecordDict(), dict(pooled.flat())))
 
 
 def test_the_anchors_say_how_they_were_made(tmp_path: Path, anchors: AnchorSet) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from client_app.data.own.index import Entry, content_of, entries_of, read_entries
 from client_app.data.own.layout import DATASET, ENCODERS, Source, read_dataset
@@ -74,9 +75,11 @@ def build_anchors(
         seed: draws the samples.
 
     Raises:
-        ConcordError: C204 an encoder of another kind, C205 and C206 files that cannot be used, C207 a label that is no
-            concept, C302 a modality without labelled samples.
+        ConcordError: C102 a name that no modality can have, C204 an encoder of another kind, C205 and C206 files that cannot
+            be used, C207 a label that is no concept, C302 a modality without labelled samples.
     """
+    for modality in public:
+        _check_name(modality)
     labelled = {m: [e for e in entries_of(p.folder, p.source) if e.label is not None] for m, p in public.items()}
     names = tuple(concepts) or tuple(sorted({str(e.label) for found in labelled.values() for e in found}, key=_by_number))
     modalities, read_by, contents = {}, {}, {}
@@ -86,6 +89,13 @@ def build_anchors(
         modalities[modality] = _prepared(place, drawn, names, read_by[modality])
         contents[modality] = tuple(content_of(place.folder, entry) for entry in drawn)
     return AnchorSet(names, modalities, read_by, contents)
+
+
+def _check_name(modality: str) -> None:
+    """Names of modalities are parts of names of files, of groups on the wire and of modules."""
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", modality) or hasattr(nn.ModuleDict, modality):
+        hint = "choose a name of letters, digits, - and _ that begins with a letter"
+        raise ConcordError("C102", f"no modality can be called {modality!r}", hint)
 
 
 def _encoder(modality: str, source: Source, encoders: Mapping[str, str]) -> str:

@@ -19,6 +19,7 @@ from client_app.data.own.node import sources_by_modality
 from client_app.data.own.pattern import walk
 from client_app.data.own.roles import roles_of
 from client_app.files import look_of, read
+from client_app.files.unreadable import printable
 from concord.anchors import AnchorSet
 from concord.errors import ConcordError
 
@@ -136,7 +137,7 @@ def _about_contents(folder: Path, source: Source, entries: Sequence[Entry], adva
     form_of = dict(_in_threads(tell, files, "decoding" if deep else "reading", advance))
     for entry, told in form_of.items():
         if isinstance(told, ConcordError):
-            message = told.message.removeprefix(f"{folder / entry.path}: ")
+            message = told.message.removeprefix(f"{_place(folder, entry)}: ")
             yield Problem(_place(folder, entry), "error", "unreadable", message, "mend the file or take it away")
     if source.kind == "audio":
         yield from _about_rates(folder, source, {entry: told for entry, told in form_of.items() if isinstance(told, str)})
@@ -187,7 +188,7 @@ def _left_out(dataset: Dataset, found: Iterable[Sequence[Entry]]) -> Iterator[Pr
     others: dict[str, list[str]] = defaultdict(list)
     for path, _ in walk(dataset.folder):
         if path not in used:
-            others[Path(path).suffix].append(path)
+            others[Path(path).suffix].append(printable(path))
     for suffix, paths in sorted(others.items()):
         what = f"{len(paths):,} files {f'*{suffix}' if suffix else 'without a suffix'} are of no modality, as {paths[0]}"
         yield Problem(str(dataset.folder), "note", "left out", what, f"say in {DATASET} what they are, if they are samples")

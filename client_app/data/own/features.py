@@ -12,6 +12,8 @@ import hashlib
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +24,11 @@ from torch import Tensor
 
 from client_app.data.cache import cache_folder
 from concord.errors import ConcordError
+from concord.run_folder import remove_unfinished
 
 KEPT = 3  # files of a folder and modality: orders of other seeds, mostly
 KEY = 16  # bytes
+STALE_SECONDS = 86_400.0  # nobody prepares a folder for so long without writing
 CHUNK = 1024  # rows that are copied at once
 
 Prepare = Callable[[Sequence[int]], Iterator[tuple[int, Tensor]]]  # samples by position, as they come
@@ -48,6 +52,7 @@ def features(about: str, keys: Sequence[str], prepare: Prepare) -> Tensor:
     if (mapped := _mapped(path, len(keys))) is None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            remove_unfinished(folder, STALE_SECONDS)
             _write(path, key_N, prepare)
             _forget_older(folder)
         except OSError as error:
@@ -80,9 +85,9 @@ def _write(path: Path, key_N: Sequence[bytes], prepare: Prepare) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         new = np.lib.format.open_memmap(part, "w+", like.dtype, (len(key_N), *like.shape))
-        if first:
-            new[first[0]] = first[1].numpy()
-        for n, x in made:
+        for n, x in chain([first] if first else [], made):
+            if x.shape != like.shape:
+                raise ValueError(f"a sample of shape {list(x.shape)} beside one of {list(like.shape)}")
             new[n] = x.numpy()
         for start in range(0, len(known), CHUNK):
             to, at = zip(*known[start : start + CHUNK], strict=True)
@@ -96,15 +101,25 @@ def _write(path: Path, key_N: Sequence[bytes], prepare: Prepare) -> None:
 
 def _newest(folder: Path) -> tuple[NDArray[Any] | None, dict[bytes, int]]:
     """The features that were written last, and the row of each key in them."""
-    for path in sorted(folder.glob("*.npy"), key=lambda p: p.stat().st_mtime_ns, reverse=True):
-        keys = path.with_suffix(".keys").read_bytes() if path.with_suffix(".keys").exists() else b""
-        if keys and (mapped := _mapped(path, len(keys) // KEY)) is not None:
-            return mapped, {keys[i : i + KEY]: i // KEY for i in range(0, len(keys), KEY)}
+    for path in _newest_first(folder):
+        with suppress(FileNotFoundError):
+            keys = path.with_suffix(".keys").read_bytes()
+            if keys and (mapped := _mapped(path, len(keys) // KEY)) is not None:
+                return mapped, {keys[i : i + KEY]: i // KEY for i in range(0, len(keys), KEY)}
     return None, {}
 
 
 def _forget_older(folder: Path) -> None:
     """Leaves the newest files; a process that has an older one open keeps it."""
-    for path in sorted(folder.glob("*.npy"), key=lambda p: p.stat().st_mtime_ns, reverse=True)[KEPT:]:
+    for path in _newest_first(folder)[KEPT:]:
         path.unlink(missing_ok=True)
         path.with_suffix(".keys").unlink(missing_ok=True)
+
+
+def _newest_first(folder: Path) -> list[Path]:
+    """Files of features; another process may take one away at any moment."""
+    written: list[tuple[int, Path]] = []
+    for path in folder.glob("*.npy"):
+        with suppress(FileNotFoundError):
+            written.append((path.stat().st_mtime_ns, path))
+    return [path for _, path in sorted(written, reverse=True)]

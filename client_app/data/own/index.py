@@ -13,7 +13,7 @@ from client_app.data.own.layout import Source
 from client_app.data.own.pattern import compiled, walk
 from client_app.data.own.tables import Cell, column_names, rows
 from client_app.files import SUFFIXES, read
-from client_app.files.unreadable import unreadable
+from client_app.files.unreadable import printable, unreadable
 from concord.errors import ConcordError
 
 FILE = -1  # in place of a row: the sample is a file of its own
@@ -47,12 +47,12 @@ class Entry:
     @property
     def key(self) -> str:
         """What changes when the sample does."""
-        return f"{self.path} {self.size} {self.stamp}" if self.row == FILE else f"{self.size} {self.stamp}"
+        return f"{printable(self.path)} {self.size} {self.stamp}" if self.row == FILE else f"{self.size} {self.stamp}"
 
     @property
     def place(self) -> str:
         """Where a person finds it; rows count from the first below the header, as 1."""
-        return self.path if self.row == FILE else f"{self.path}, row {self.row + 1}"
+        return printable(self.path) if self.row == FILE else f"{self.path}, row {self.row + 1}"
 
 
 def entries_of(folder: Path, source: Source) -> list[Entry]:
@@ -135,7 +135,8 @@ def _linked(folder: Path, source: Source, row: int, path: str, told: Mapping[str
 
 
 def _entry(source: Source, path: str, row: int, size: int, stamp: str, told: Mapping[str, Cell]) -> Entry:
-    label = told.get("label")
+    said = {field: printable(cell) for field, cell in told.items() if cell}
+    label = said.get("label")
     named = source.labels.get(label, label) if label else None
-    id_ = told.get("id") or (path if row == FILE else f"{path}-{row + 1}")
-    return Entry(id_, path, row, named, told.get("owner"), told.get("split"), size, stamp)
+    id_ = said.get("id") or (printable(path) if row == FILE else f"{path}-{row + 1}")
+    return Entry(id_, path, row, named, said.get("owner"), said.get("split"), size, stamp)

@@ -78,18 +78,13 @@ class Source(BaseModel):
         """Whether samples are cells of a table, and not files."""
         return bool(self.table) and self.content == self.text
 
-    @property
-    def reader(self) -> str:
-        """The encoder that samples are prepared for, unless a run says otherwise."""
-        return self.encoder or ENCODERS.get(self.kind, "")
-
 
 class _File(BaseModel):
     """``dataset.toml``."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    node: str = Field("", pattern=r"^[\w.-]*$")
+    node: str = Field("", pattern=r"^([\w-][\w.-]*)?$")
     modality: dict[str, Source] = Field(min_length=1)
 
 

@@ -19,7 +19,7 @@ from client_app.data.own.layout import Dataset, Source, read_dataset
 from client_app.data.own.roles import Role, roles_of
 from client_app.encoders import encoder_of
 from concord.anchors import AnchorSet
-from concord.config import RunConfig
+from concord.config import AGENTS, RunConfig
 from concord.errors import ConcordError
 from concord.own import check_encoders
 from concord.samples import NO_LABEL, Samples
@@ -36,10 +36,12 @@ def load_own(folder: Path, config: RunConfig, anchors: AnchorSet) -> NodeData:
     """The data of a node; features that are not on disk yet are made.
 
     Raises:
-        ConcordError: C203 nothing to train on, C204 a scenario that makes no sense here, C205 a folder that cannot be
-            understood, C206 a sample that cannot be read, C207 a label that is no concept, C302 a modality without anchors,
-            C303 anchors that were prepared for others than the run's encoders.
+        ConcordError: C103 a method of agents, C203 nothing to train on, C204 a scenario that makes no sense here, C205 a
+            folder that cannot be understood, C206 a sample that cannot be read, C207 a label that is no concept, C302 a
+            modality without anchors, C303 anchors that were prepared for others than the run's encoders.
     """
+    if config.method in AGENTS:
+        raise ConcordError("C103", f"suite own is not for {config.method}, which needs no server", "choose another method")
     check_encoders(config, anchors)
     scenario = parse_scenario(config.scenario, tuple(anchors.modalities), REFUSED)
     dataset = read_dataset(folder)
@@ -78,10 +80,8 @@ def sources_by_modality(dataset: Dataset, anchors: AnchorSet) -> dict[str, Sourc
         named = {_name_of(kind, dataset, anchors): source for kind, source in dataset.sources.items()}
     for modality, source in named.items():
         anchors.of(modality)
-        if source.encoder and source.encoder != anchors.encoders.get(modality):
-            what = (
-                f"{dataset.folder}: {modality} is for encoder {source.encoder}, the anchors are for {anchors.encoders[modality]}"
-            )
+        if source.encoder not in ("", wanted := anchors.encoders.get(modality)):
+            what = f"{dataset.folder}: {modality} is for encoder {source.encoder}, the anchors are for {wanted}"
             raise ConcordError("C303", what, "take the encoder out of dataset.toml, or build the anchors for it")
     return named
 
@@ -124,6 +124,9 @@ def _samples(
 
         at = {entries[n].id: n for n in positions}
         preparation = preparation_of(config.encoder_names[modality])
+        if preparation.kind != source.kind:
+            what = f"{dataset.folder}: {modality} is {source.kind}, the anchors are {preparation.kind}"
+            raise ConcordError("C303", what, "give the modality another name, or build the anchors from samples of its kind")
         for entry, raw in read_entries(dataset.folder, source, [entries[n] for n in positions]):
             yield at[entry.id], preparation.prepare(raw)
 
