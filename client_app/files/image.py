@@ -11,7 +11,6 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from client_app.data.preparation.raw import Picture
 from client_app.files.unreadable import unreadable
-from concord.errors import ConcordError
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP")
 MOST_PIXELS = 2**26
@@ -37,8 +36,6 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             if image.width * image.height > MOST_PIXELS:
                 raise ValueError(f"{image.width} x {image.height} pixels, at most {MOST_PIXELS:,} are read")
             yield image
-    except ConcordError:
-        raise
     except Exception as error:  # decoders of broken files raise anything
         why = f"no picture of a known format ({', '.join(FORMATS)})" if isinstance(error, UnidentifiedImageError) else error
         raise unreadable(path, why) from error

@@ -90,9 +90,11 @@ def npy(array: object) -> bytes:
 
 def npz(**members: bytes) -> bytes:
     stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(stream, "w") as archive:
         for name, content in members.items():
-            archive.writestr(f"{name}.npy", content)
+            about = zipfile.ZipInfo(f"{name}.npy")  # of no time, so that the bytes are the same in every run
+            about.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(about, content)
     return stream.getvalue()
 
 
