@@ -58,7 +58,7 @@ def open_node(context: Context) -> Node | AgentNode | GraphNode:
     """
     config, about = parse_config(context.run_config), context.node_config
     if folder := str(about.get("data", "")):
-        data, anchors = _own_data(config, Path(folder), str(about.get("anchors", "")))
+        data, anchors = _own_data(config, Path(folder), str(about.get("anchors", "")), str(about.get("state-folder", "")))
     else:
         data, anchors = _dealt_data(config, str(about.get("node", "")), int(about.get("partition-id", 0)))
     run_folder = config.run_folder or default_run_folder(context.run_id)
@@ -89,7 +89,7 @@ def _pooled(config: RunConfig) -> bool:
 
 
 @lru_cache(maxsize=8)
-def _own_data(config: RunConfig, folder: Path, anchors: str) -> tuple[NodeData | NodeGraph, AnchorSet]:
+def _own_data(config: RunConfig, folder: Path, anchors: str, state: str) -> tuple[NodeData | NodeGraph, AnchorSet]:
     if config.suite != OWN:
         return load_node(folder, config, pooled=_pooled(config))
     if _pooled(config):
@@ -98,7 +98,7 @@ def _own_data(config: RunConfig, folder: Path, anchors: str) -> tuple[NodeData |
     from client_app.data.own.node import load_own
 
     public = load_anchors(Path(anchors or config.anchors))
-    return load_own(folder, config, public), public
+    return load_own(folder, config, public, Path(state) / "own-features" if state else None), public
 
 
 @lru_cache(maxsize=64)

@@ -39,7 +39,7 @@ Scenario = Annotated[
 Seed = Annotated[int | None, typer.Option(help="seed of splits, initial weights and batches")]
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="any key of `concord config`")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="print only the end")]
-Suite = Annotated[str | None, typer.Option(help="a name of `concord data list`; default demo")]
+Suite = Annotated[str | None, typer.Option(help="a name of `concord data list`, or own; default demo")]
 Data = Annotated[Path | None, typer.Option(help="folder with the data packs, or of suite own with a folder a node")]
 Anchors = Annotated[Path | None, typer.Option(help="folder of a public anchor set; default the suite's own")]
 

@@ -225,7 +225,7 @@ class RunConfig(Section):
     """One run. Every field has a default in pyproject.toml that equals the one here (tested)."""
 
     method: str = Field("geolora", description="a name of `concord methods`")
-    suite: str = Field("demo", description="a name of `concord data list`")
+    suite: str = Field("demo", description="a name of `concord data list`, or own: folders of your own files")
     scenario: str = Field("labelled", description="which labels and modalities nodes have, see docs/methods.md")
     data: str = Field("", description="folder with the data packs")
     anchors: str = Field("", description="folder of a public anchor set; empty: the suite's own, drawn by seed")

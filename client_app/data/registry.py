@@ -27,5 +27,9 @@ SUITES: dict[str, AnySuite] = {
 def find_suite(name: str) -> AnySuite:
     """The suite of that name; ConcordError C204 if there is none."""
     if name not in SUITES:
-        raise ConcordError("C204", f"no suite {name!r}", f"choose one of: {', '.join(SUITES)} (see `concord data list`)")
+        raise ConcordError(
+            "C204",
+            f"no suite {name!r}",
+            f"choose one of: {', '.join(SUITES)} (see `concord data list`), or own (docs/own-data.md)",
+        )
     return SUITES[name]

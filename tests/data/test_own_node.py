@@ -14,7 +14,6 @@ from own_data import CONCEPTS, SPEECH, write_pictures, write_sounds
 from torch import Tensor
 
 from client_app.app import open_node
-from client_app.data.cache import cache_folder
 from client_app.data.federation import federation_of
 from client_app.data.own.anchors import build_anchors, public_folder
 from client_app.data.own.check import check_own
@@ -75,7 +74,7 @@ def test_a_split_that_is_told_counts_first_and_for_all_modalities_of_an_instance
         roles_of([entry("1", split="tset")], seed=0)
 
 
-def test_each_sample_is_prepared_once_whatever_the_order() -> None:
+def test_each_sample_is_prepared_once_whatever_the_order(tmp_path: Path) -> None:
     made: list[str] = []
 
     def of(keys: Sequence[str]) -> Tensor:
@@ -84,7 +83,7 @@ def test_each_sample_is_prepared_once_whatever_the_order() -> None:
                 made.append(keys[n])
                 yield n, torch.full((3, 2), float(keys[n]))
 
-        x = features("a folder", keys, prepare)
+        x = features(tmp_path, "a folder", keys, prepare)
         assert x[:, 0, 0].tolist() == [float(key) for key in keys]
         return x
 
@@ -97,18 +96,17 @@ def test_each_sample_is_prepared_once_whatever_the_order() -> None:
     of(["5", "6"])
     of(["7"])
     assert first[:, 0, 0].tolist() == [1, 2, 3]  # its file is gone by now
-    assert len(list((cache_folder() / "own").glob("*/*.npy"))) <= 3 * len(list((cache_folder() / "own").iterdir()))
+    assert (len(list(tmp_path.glob("*/*.npy"))), len(list(tmp_path.glob("*/*.keys")))) == (3, 3)
 
 
-def test_damaged_features_are_made_again() -> None:
+def test_damaged_features_are_made_again(tmp_path: Path) -> None:
     def prepare(positions: Sequence[int]) -> Iterator[tuple[int, Tensor]]:
         yield from ((n, torch.ones(2)) for n in positions)
 
-    before = set((cache_folder() / "own").glob("*/*.npy"))
-    features("damage", ["a", "b"], prepare)
-    (path,) = set((cache_folder() / "own").glob("*/*.npy")) - before
+    features(tmp_path, "damage", ["a", "b"], prepare)
+    (path,) = tmp_path.glob("*/*.npy")
     path.write_bytes(path.read_bytes()[:-3])
-    assert features("damage", ["a", "b"], prepare).tolist() == [[1, 1], [1, 1]]
+    assert features(tmp_path, "damage", ["a", "b"], prepare).tolist() == [[1, 1], [1, 1]]
 
 
 def test_a_node_has_its_samples_as_the_encoder_takes_them(tmp_path: Path, config: RunConfig, anchors: AnchorSet) -> None:
@@ -257,9 +255,10 @@ def test_a_supernode_names_its_folder_and_its_copy_of_the_anchors(tmp_path: Path
     save_anchors(anchors, tmp_path / "anchors")
     folder = write_sounds(tmp_path / "clinic")
     run = config.model_copy(update={"anchors": "/of/the/server", "run_folder": str(tmp_path / "run")})
-    about: UserConfig = {"data": str(folder), "anchors": str(tmp_path / "anchors")}
+    about: UserConfig = {"data": str(folder), "anchors": str(tmp_path / "anchors"), "state-folder": str(tmp_path / "state")}
     census = open_node(Context(0, 1, about, RecordDict(), dict(run.flat()))).census()
     assert census.node == "clinic"
+    assert len(list((tmp_path / "state/own-features").glob("*/*.npy"))) == 1
     assert census.anchor_digest == anchors.digest
     (holding,) = census.holdings
     assert (holding.modality, list(holding.labels)) == ("speech", [0, 1, 2])

@@ -22,7 +22,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from client_app.data.cache import cache_folder
 from concord.errors import ConcordError
 from concord.run_folder import remove_unfinished
 
@@ -35,10 +34,11 @@ Prepare = Callable[[Sequence[int]], Iterator[tuple[int, Tensor]]]  # samples by 
 log = logging.getLogger(__name__)
 
 
-def features(about: str, keys: Sequence[str], prepare: Prepare) -> Tensor:
+def features(kept: Path, about: str, keys: Sequence[str], prepare: Prepare) -> Tensor:
     """Features [N, ...] of N samples, at least one, on a memory map.
 
     Args:
+        kept: folder of all features.
         about: what the features are of and for: folder, modality and encoder.
         keys: of each sample what changes when its features do.
         prepare: makes the features of the samples at some positions, in any order.
@@ -46,7 +46,7 @@ def features(about: str, keys: Sequence[str], prepare: Prepare) -> Tensor:
     Raises:
         ConcordError: C406, when they cannot be written.
     """
-    folder = cache_folder() / "own" / hashlib.sha256(about.encode()).hexdigest()[:24]
+    folder = kept / hashlib.sha256(about.encode()).hexdigest()[:24]
     key_N = [hashlib.sha256(f"{about}\0{key}".encode()).digest()[:KEY] for key in keys]
     path = folder / f"{hashlib.sha256(b''.join(key_N)).hexdigest()[:24]}.npy"
     if (mapped := _mapped(path, len(keys))) is None:
@@ -56,7 +56,7 @@ def features(about: str, keys: Sequence[str], prepare: Prepare) -> Tensor:
             _write(path, key_N, prepare)
             _forget_older(folder)
         except OSError as error:
-            hint = "free space, or set CONCORD_CACHE to a folder that can be written"
+            hint = "free space, or choose another place: `state-folder` of the node, or CONCORD_CACHE"
             raise ConcordError("C406", f"{folder}: {error}", hint) from error
         mapped = np.load(path, mmap_mode="c", allow_pickle=False)
     return torch.from_numpy(mapped)

@@ -12,6 +12,7 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
+from client_app.data.cache import cache_folder
 from client_app.data.node_data import NodeData
 from client_app.data.own.features import features
 from client_app.data.own.index import Entry, entries_of, read_entries
@@ -32,8 +33,8 @@ REFUSED = MappingProxyType(
 )
 
 
-def load_own(folder: Path, config: RunConfig, anchors: AnchorSet) -> NodeData:
-    """The data of a node; features that are not on disk yet are made.
+def load_own(folder: Path, config: RunConfig, anchors: AnchorSet, kept: Path | None = None) -> NodeData:
+    """The data of a node; features that are not on disk yet are made, in the folder `kept` or the cache of this machine.
 
     Raises:
         ConcordError: C103 a method of agents, C203 nothing to train on, C204 a scenario that makes no sense here, C205 a
@@ -55,7 +56,9 @@ def load_own(folder: Path, config: RunConfig, anchors: AnchorSet) -> NodeData:
         if not parts["train"]:
             continue
         ordered = [entry for part in parts.values() for entry in part]
-        samples = _samples(dataset, modality, sources[modality], ordered, config, anchors.concepts)
+        y_N = _classes(dataset, ordered, anchors.concepts)
+        x = _features(dataset, modality, sources[modality], ordered, config, kept or cache_folder() / "own")
+        samples = Samples(x, y_N, tuple(f"{dataset.name}/{entry.id}" for entry in ordered))
         learnt, *tested = _consecutive(samples, [len(part) for part in parts.values()])
         hidden = scenario.kind == "unlabelled" and scenario.modality == modality
         train[modality] = learnt.without_labels() if hidden else learnt
@@ -109,15 +112,19 @@ def _by_role(entries: Sequence[Entry], role_of: Mapping[str, Role]) -> dict[Role
     return parts
 
 
-def _samples(
-    dataset: Dataset, modality: str, source: Source, entries: Sequence[Entry], config: RunConfig, concepts: Sequence[str]
-) -> Samples:
+def _classes(dataset: Dataset, entries: Sequence[Entry], concepts: Sequence[str]) -> Tensor:
+    """The class of each sample, [N]."""
     class_of = {concept: number for number, concept in enumerate(concepts)}
     y_N = torch.empty(len(entries), dtype=torch.int64)
     for n, entry in enumerate(entries):
         if entry.label is not None and entry.label not in class_of:
             raise ConcordError("C207", f"{dataset.folder / entry.place}: label {entry.label!r}", _known(concepts))
         y_N[n] = NO_LABEL if entry.label is None else class_of[entry.label]
+    return y_N
+
+
+def _features(dataset: Dataset, modality: str, source: Source, entries: Sequence[Entry], config: RunConfig, kept: Path) -> Tensor:
+    """What the encoder takes, [N, ...]."""
 
     def prepare(positions: Sequence[int]) -> Iterator[tuple[int, Tensor]]:
         from client_app.data.preparation.registry import preparation_of  # a second, and features are mostly there
@@ -131,8 +138,7 @@ def _samples(
             yield at[entry.id], preparation.prepare(raw)
 
     about = f"{dataset.folder.resolve()} {modality} {source.content} {encoder_of(config, modality).identity}"
-    x = features(about, [entry.key for entry in entries], prepare)
-    return Samples(x, y_N, tuple(f"{dataset.name}/{entry.id}" for entry in entries))
+    return features(kept, about, [entry.key for entry in entries], prepare)
 
 
 def _known(concepts: Sequence[str]) -> str:
