@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -25,6 +26,7 @@ from concord.samples import Samples
 
 MANIFEST = "manifest.json"
 SCHEMA_VERSION = 1
+_CONTENT = re.compile(r"[0-9]{1,18} [0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ def load_anchors(folder: Path) -> AnchorSet:
         entries = manifest["modalities"].items()
         modalities = {name: _read_modality(folder, name, entry, concepts) for name, entry in entries}
         encoders = {name: str(entry["encoder"]) for name, entry in entries if "encoder" in entry}
-        contents = {name: tuple(map(str, entry["contents"])) for name, entry in entries if "contents" in entry}
+        contents = {name: _contents(entry) for name, entry in entries if "contents" in entry}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _unreadable(folder / MANIFEST, f"a field is missing or malformed: {error}") from error
     anchors = AnchorSet(concepts, modalities, encoders, contents)
@@ -128,6 +130,13 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     if not isinstance(manifest, dict) or manifest.get("schema-version") != SCHEMA_VERSION:
         raise _unreadable(path, f"not an anchor manifest of schema version {SCHEMA_VERSION}")
     return manifest
+
+
+def _contents(entry: Mapping[str, Any]) -> tuple[str, ...]:
+    contents = tuple(map(str, entry["contents"]))
+    if len(contents) != len(entry["ids"]) or not all(_CONTENT.fullmatch(content) for content in contents):
+        raise ValueError("contents are not a size and a SHA-256 for each sample")
+    return contents
 
 
 def _read_modality(folder: Path, name: str, entry: Mapping[str, Any], concepts: tuple[str, ...]) -> Samples:

@@ -276,6 +276,10 @@ def test_the_anchors_say_how_they_were_made(tmp_path: Path, anchors: AnchorSet) 
     again = load_anchors(tmp_path)
     assert (again.digest, again.encoders, again.contents) == (anchors.digest, anchors.encoders, anchors.contents)
     assert replace(anchors, encoders={}).digest != anchors.digest
+    for wrong in (("1 ab",) * 12, anchors.contents["sign"][:-1]):
+        save_anchors(replace(anchors, contents={"sign": wrong}), tmp_path)
+        with pytest.raises(ConcordError, match="C301"):
+            load_anchors(tmp_path)
     assert with_encoders(RunConfig(suite="own", encoders="sign=image"), anchors).encoders == "sign=image,speech=sound"
     with pytest.raises(ConcordError, match="C303"):
         with_encoders(RunConfig(suite="own", encoders="sign=word"), anchors)

@@ -19,6 +19,7 @@ from client_app.data.own.index import Entry, entries_of, read_entries
 from client_app.data.own.layout import Dataset, Source, read_dataset
 from client_app.data.own.roles import Role, roles_of
 from client_app.encoders import encoder_of
+from client_app.files.unreadable import printable
 from concord.anchors import AnchorSet
 from concord.config import AGENTS, RunConfig
 from concord.errors import ConcordError
@@ -137,7 +138,7 @@ def _features(dataset: Dataset, modality: str, source: Source, entries: Sequence
         for entry, raw in read_entries(dataset.folder, source, [entries[n] for n in positions]):
             yield at[entry.id], preparation.prepare(raw)
 
-    about = f"{dataset.folder.resolve()} {modality} {source.content} {encoder_of(config, modality).identity}"
+    about = f"{printable(str(dataset.folder.resolve()))} {modality} {source.content} {encoder_of(config, modality).identity}"
     return features(kept, about, [entry.key for entry in entries], prepare)
 
 
