@@ -6,6 +6,7 @@ Legend: N samples.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 
@@ -27,6 +28,7 @@ from concord.own import check_encoders
 from concord.samples import NO_LABEL, Samples
 from concord.scenario import parse_scenario
 
+TOGETHER = 32  # samples in memory at once, for encoders that take many faster than one by one
 TESTS: tuple[Role, ...] = ("random", "unseen")
 _DEALT = "own data are where their owners have them, nothing is dealt"
 REFUSED = MappingProxyType(
@@ -135,8 +137,10 @@ def _features(dataset: Dataset, modality: str, source: Source, entries: Sequence
         if preparation.kind != source.kind:
             what = f"{dataset.folder}: {modality} is {source.kind}, the anchors are {preparation.kind}"
             raise ConcordError("C303", what, "give the modality another name, or build the anchors from samples of its kind")
-        for entry, raw in read_entries(dataset.folder, source, [entries[n] for n in positions]):
-            yield at[entry.id], preparation.prepare(raw)
+        reading = read_entries(dataset.folder, source, [entries[n] for n in positions])
+        while batch := list(islice(reading, TOGETHER)):
+            x = preparation.prepare_all([raw for _, raw in batch])
+            yield from zip((at[entry.id] for entry, _ in batch), x, strict=True)
 
     about = f"{printable(str(dataset.folder.resolve()))} {modality} {source.content} {encoder_of(config, modality).identity}"
     return features(kept, about, [entry.key for entry in entries], prepare)
