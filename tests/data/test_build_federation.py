@@ -149,7 +149,7 @@ def test_local_heads_have_the_data_of_labelled(suite: SuiteAndData, federation: 
 
 def test_suites_are_known_without_data() -> None:
     agents = ("activity-agents", "activity-agents-three", "activity-agents-validation")
-    assert suite_names() == ("demo", "digits", "activity", "activity-validation", *agents, "strokes", *GRAPHS)
+    assert suite_names() == ("demo", "digits", "activity", "activity-validation", *agents, "strokes", "emoji", *GRAPHS)
     assert find_suite("digits").modality_names == ("speech", "image", "pen", "sign", "word")
     assert find_suite("demo").modality_names == ("image", "word", "tone")
     assert find_suite("activity").modality_names == ("accelerometer", "gyroscope", "magnetometer")
