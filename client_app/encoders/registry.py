@@ -5,6 +5,7 @@ from __future__ import annotations
 from client_app.encoders import image, pen, picture, sound, window, word
 from client_app.encoders.encoder import Encoder
 from client_app.encoders.frozen import FROZEN, frozen_encoder
+from client_app.encoders.series import SERIES, series_encoder
 from concord.config import RunConfig
 from concord.errors import ConcordError
 
@@ -46,6 +47,8 @@ def encoder_of(config: RunConfig, modality: str) -> Encoder:
     name = encoder_name(config, modality)
     if name.startswith(FROZEN):
         return frozen_encoder(name.removeprefix(FROZEN))
+    if name.startswith(SERIES):
+        return series_encoder(name.removeprefix(SERIES))
     if name not in ENCODERS:
         raise ConcordError("C204", f"encoders: there is no encoder {name!r}", f"choose one of: {', '.join(ENCODERS)}")
     return ENCODERS[name]

@@ -47,15 +47,21 @@ class WindowTokeniser(nn.Module):
 
 def augment(x_BTK: Tensor, strength: float, generator: Generator) -> Tensor:
     """Another body and another way to strap the units on: rotation of the axes and scale a unit, time shift, jitter."""
-    batch, times, _ = x_BTK.shape
-    at_BT = torch.arange(times) + (strength * uniform((batch, 1), -LONGEST_SHIFT, LONGEST_SHIFT, generator)).round().long()
-    at_BT = (times - 1) - ((times - 1) - at_BT.abs()).abs()  # mirrored at both ends, so that no jump is made
-    view_BTK = x_BTK.gather(1, at_BT[..., None].expand_as(x_BTK))
+    batch = len(x_BTK)
+    view_BTK = shifted(x_BTK, strength, LONGEST_SHIFT, generator)
     turn_BUA = TURN * strength * torch.randn((batch, UNITS, AXES), generator=generator)
     turn_BUAA = torch.linalg.matrix_exp(cross_product_matrices(turn_BUA))
     scale_BU11 = 1 + SCALE * strength * torch.randn((batch, UNITS, 1, 1), generator=generator)
     view_BTUA = torch.einsum("btua,buca->btuc", view_BTK.unflatten(-1, (UNITS, AXES)), turn_BUAA * scale_BU11)
     return view_BTUA.flatten(2) + JITTER * strength * torch.randn(x_BTK.shape, generator=generator)
+
+
+def shifted(x_BTK: Tensor, strength: float, longest: int, generator: Generator) -> Tensor:
+    """Each sample earlier or later by up to `longest` times, mirrored at both ends, so that no jump is made."""
+    batch, times, _ = x_BTK.shape
+    at_BT = torch.arange(times) + (strength * uniform((batch, 1), -longest, longest, generator)).round().long()
+    at_BT = (times - 1) - ((times - 1) - at_BT.abs()).abs()
+    return x_BTK.gather(1, at_BT[..., None].expand_as(x_BTK))
 
 
 def cross_product_matrices(v_BUA: Tensor) -> Tensor:

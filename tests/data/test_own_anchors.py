@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import numpy as np
 import pytest
 import torch
 from own_data import CONCEPTS, write_pictures, write_sounds
@@ -50,6 +51,21 @@ def test_a_table_of_concepts_has_a_column_a_modality(tmp_path: Path) -> None:
     assert anchors.of("sign").y.tolist() == [0, 1, 1]
     assert anchors.of("word").ids == ("concepts.csv-1", "concepts.csv-2", "concepts.csv-4")
     assert anchors.mask("sign").tolist() == [True, True, False]
+
+
+def test_series_say_themselves_how_many_channels_they_have(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for number, concept in enumerate(CONCEPTS):
+        (tmp_path / concept).mkdir()
+        for i in range(3):
+            np.save(tmp_path / concept / f"{i}.npy", rng.normal(number, 1, (40 + i, 2)))
+    vitals = {"vitals": public_folder(tmp_path, "vitals")}
+    anchors = build_anchors(vitals, {}, (), 3, seed=0)
+    assert anchors.encoders == {"vitals": "series:2"}
+    assert anchors.of("vitals").x.shape == (9, 128, 2)
+    assert build_anchors(vitals, {"vitals": "series"}, (), 3, seed=0).digest == anchors.digest
+    with pytest.raises(ConcordError, match=r"C206.*2 channels.*takes 3"):
+        build_anchors(vitals, {"vitals": "series:3"}, (), 3, seed=0)
 
 
 def test_what_does_not_go_together_is_told(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from client_app.data.preparation import image, picture, sound, word
 from client_app.data.preparation.log_mel import RATE, log_mel
@@ -63,3 +64,17 @@ def test_what_is_prepared_fits_the_encoder_of_that_name(name: str) -> None:
 def test_an_encoder_without_a_preparation_is_told() -> None:
     with pytest.raises(ConcordError, match=r"C204.*'pen'"):
         preparation_of("pen")
+
+
+@pytest.mark.parametrize("times", [1, 5, 128, 700])
+def test_a_series_is_resampled_as_pictures_are(times: int) -> None:
+    series_TK = np.random.default_rng(3).normal(50, 20, (times, 3)).astype(np.float32)
+    x_TK = preparation_of("series:3").prepare(series_TK)
+    wanted_KT = [Image.fromarray(series_TK[:, [k]]).resize((1, 128), Image.Resampling.BILINEAR) for k in range(3)]
+    assert x_TK.dtype == torch.float32
+    np.testing.assert_allclose(x_TK.numpy(), np.concatenate([np.asarray(one) for one in wanted_KT], 1), rtol=1e-4)
+
+
+def test_a_series_of_other_channels_is_told() -> None:
+    with pytest.raises(ConcordError, match=r"C206.*of 2 channels, where the encoder takes 3"):
+        preparation_of("series:3").prepare(np.zeros((5, 2), np.float32))

@@ -17,6 +17,7 @@ from client_app.data.own.layout import DATASET, ENCODERS, Source, read_dataset
 from client_app.data.own.tables import column_names, rows
 from client_app.data.preparation.registry import preparation_of
 from client_app.data.split import draw_evenly
+from client_app.encoders.series import SERIES
 from client_app.files import kind_of
 from concord.anchors import AnchorSet
 from concord.errors import ConcordError
@@ -84,8 +85,8 @@ def build_anchors(
     names = tuple(concepts) or tuple(sorted({str(e.label) for found in labelled.values() for e in found}, key=_by_number))
     modalities, read_by, contents = {}, {}, {}
     for modality, place in public.items():
-        read_by[modality] = _encoder(modality, place.source, encoders)
         drawn = _draw(modality, labelled[modality], names, per_concept, seed)
+        read_by[modality] = _encoder(modality, place, encoders, drawn)
         modalities[modality] = _prepared(place, drawn, names, read_by[modality])
         contents[modality] = tuple(content_of(place.folder, entry) for entry in drawn)
     return AnchorSet(names, modalities, read_by, contents)
@@ -98,8 +99,12 @@ def _check_name(modality: str) -> None:
         raise ConcordError("C102", f"no modality can be called {modality!r}", hint)
 
 
-def _encoder(modality: str, source: Source, encoders: Mapping[str, str]) -> str:
+def _encoder(modality: str, place: Public, encoders: Mapping[str, str], drawn: Sequence[Entry]) -> str:
+    source = place.source
     name = encoders.get(modality) or source.encoder or ENCODERS.get(source.kind, "")
+    if source.kind == "series" and name == SERIES.rstrip(":"):
+        ((_, series_TK),) = read_entries(place.folder, source, drawn[:1])
+        name = f"{SERIES}{series_TK.shape[1]}"
     if not name or preparation_of(name).kind != source.kind:
         what = f"{modality} is {source.kind}, and its encoder {name or 'is not named'}"
         raise ConcordError("C204", what, f"name one for {source.kind} with --encoder {modality}=NAME")

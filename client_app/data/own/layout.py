@@ -37,7 +37,9 @@ from concord.errors import ConcordError
 DATASET = "dataset.toml"
 MANIFESTS = tuple(f"manifest{suffix}" for suffix in TABLE_SUFFIXES)
 BY_CLASS, FLAT = "**/{label}/*", "*"
-ENCODERS = MappingProxyType({"image": "image", "audio": "sound", "text": "word"})  # who reads a kind, where nobody says
+ENCODERS = MappingProxyType(
+    {"image": "image", "audio": "sound", "text": "word", "series": "series"}
+)  # who reads a kind, where nobody says
 
 
 class Source(BaseModel):

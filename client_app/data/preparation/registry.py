@@ -5,7 +5,9 @@ from __future__ import annotations
 from client_app.data.preparation import image, picture, sound, word
 from client_app.data.preparation.frozen import frozen_preparation
 from client_app.data.preparation.preparation import Preparation
+from client_app.data.preparation.series import series_preparation
 from client_app.encoders.frozen import FROZEN
+from client_app.encoders.series import SERIES
 from concord.errors import ConcordError
 
 PREPARATIONS: dict[str, Preparation] = {
@@ -20,6 +22,8 @@ def preparation_of(encoder: str) -> Preparation:
     """The preparation for an encoder; ConcordError C204 if none is known, C103 if a pretrained one cannot be used."""
     if encoder.startswith(FROZEN):
         return frozen_preparation(encoder.removeprefix(FROZEN))
+    if encoder.startswith(SERIES):
+        return series_preparation(encoder.removeprefix(SERIES))
     if encoder not in PREPARATIONS:
         raise ConcordError(
             "C204", f"samples cannot be prepared for encoder {encoder!r}", f"choose one of: {', '.join(PREPARATIONS)}"
