@@ -33,7 +33,8 @@ def read(path: Path) -> Series:
 def look(path: Path) -> str:
     """The shape of a series from the file's head; ConcordError C206 where it has none."""
     with _array_stream(path) as stream:
-        return " x ".join(map(str, _shape(stream)))
+        times, *channels = _shape(stream)
+        return f"{times} x {channels[0] if channels else 1}"
 
 
 @contextmanager

@@ -64,7 +64,7 @@ def test_series_say_themselves_how_many_channels_they_have(tmp_path: Path) -> No
     assert anchors.encoders == {"vitals": "series:2"}
     assert anchors.of("vitals").x.shape == (9, 128, 2)
     assert build_anchors(vitals, {"vitals": "series"}, (), 3, seed=0).digest == anchors.digest
-    with pytest.raises(ConcordError, match=r"C206.*2 channels.*takes 3"):
+    with pytest.raises(ConcordError, match=r"C206.*channels of a series: 2.*takes 3"):
         build_anchors(vitals, {"vitals": "series:3"}, (), 3, seed=0)
 
 

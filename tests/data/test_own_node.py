@@ -17,8 +17,8 @@ from client_app.app import open_node
 from client_app.data.federation import federation_of
 from client_app.data.own.anchors import build_anchors, public_folder
 from client_app.data.own.check import check_own
+from client_app.data.own.entry import FILE, Entry
 from client_app.data.own.features import features
-from client_app.data.own.index import FILE, Entry
 from client_app.data.own.node import load_own
 from client_app.data.own.roles import roles_of
 from client_app.data.preparation.registry import preparation_of

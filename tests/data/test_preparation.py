@@ -11,7 +11,8 @@ from client_app.data.preparation import image, picture, sound, word
 from client_app.data.preparation.log_mel import RATE, log_mel
 from client_app.data.preparation.raw import Waveform
 from client_app.data.preparation.registry import PREPARATIONS, preparation_of
-from client_app.encoders import ENCODERS
+from client_app.encoders import ENCODERS, encoder_of
+from concord.config import RunConfig
 from concord.errors import ConcordError
 
 
@@ -76,5 +77,12 @@ def test_a_series_is_resampled_as_pictures_are(times: int) -> None:
 
 
 def test_a_series_of_other_channels_is_told() -> None:
-    with pytest.raises(ConcordError, match=r"C206.*of 2 channels, where the encoder takes 3"):
+    with pytest.raises(ConcordError, match=r"C206.*channels of a series: 2, the encoder takes 3"):
         preparation_of("series:3").prepare(np.zeros((5, 2), np.float32))
+
+
+def test_a_series_whose_squares_would_be_no_numbers_is_told() -> None:
+    x_TK = preparation_of("series:1").prepare(np.array([[9e14], [-9e14]], np.float32))
+    assert encoder_of(RunConfig(encoders="a=series:1"), "a").build(8)(x_TK[None]).embeds_BLD.isfinite().all()
+    with pytest.raises(ConcordError, match=r"C206.*beyond"):
+        preparation_of("series:1").prepare(np.full((5, 1), -1e30, np.float32))

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from client_app.data.own.index import Entry, content_of, entries_of, read_entries
+from client_app.data.own.entry import Entry
+from client_app.data.own.index import content_of, entries_of, read_entries
 from client_app.data.own.layout import DATASET, ENCODERS, Source, read_dataset
 from client_app.data.own.tables import column_names, rows
 from client_app.data.preparation.registry import preparation_of

@@ -13,11 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from client_app.data.own.index import FILE, Entry, content_of, listed
+from client_app.data.own.entry import FILE, Entry
+from client_app.data.own.index import content_of, listed
 from client_app.data.own.layout import DATASET, MANIFESTS, Dataset, Source, is_described, read_dataset
 from client_app.data.own.node import sources_by_modality
 from client_app.data.own.pattern import walk
 from client_app.data.own.roles import roles_of
+from client_app.data.own.rows_of_series import tried_series
+from client_app.encoders.series import SERIES
 from client_app.files import look_of, read
 from client_app.files.unreadable import printable
 from concord.anchors import AnchorSet
@@ -25,6 +28,7 @@ from concord.errors import ConcordError
 
 Severity = Literal["error", "note"]
 T = TypeVar("T")
+Form = str | ConcordError  # a word on the form of a sample, or why it has none
 Advance = Callable[[str, int, int], None]  # what is being done, how much of it, out of how much
 THREADS = 8
 TOGETHER = 256  # files of a turn of a thread
@@ -81,7 +85,10 @@ def check_own(folder: Path, anchors: AnchorSet | None, advance: Advance, *, deep
     for modality, entries in found.items():
         problems += _about_labels(folder, entries, anchors)
         problems += _about_ids(folder, entries)
-        problems += _about_contents(folder, sources[modality], entries, advance, deep=deep)
+        form_of = _forms(folder, sources[modality], entries, advance, deep=deep)
+        problems += _about_contents(folder, sources[modality], form_of)
+        if sources[modality].kind == "series":
+            problems += _about_channels(folder, form_of, anchors.encoders.get(modality, "") if anchors else "")
         problems += _about_copies(folder, entries, _public(anchors, modality), advance)
     problems += _about_splits(folder, [entry for entries in found.values() for entry in entries])
     problems += _left_out(dataset, found.values())
@@ -118,14 +125,17 @@ def _about_splits(folder: Path, entries: Sequence[Entry]) -> Iterator[Problem]:
                 yield _of_error(_place(folder, entry), "split", error)
 
 
-def _about_contents(folder: Path, source: Source, entries: Sequence[Entry], advance: Advance, *, deep: bool) -> Iterator[Problem]:
-    """Unreadable files, and recordings of another rate."""
+def _forms(folder: Path, source: Source, entries: Sequence[Entry], advance: Advance, *, deep: bool) -> dict[Entry, Form]:
+    """What tells of each file or series that it is of the kind, or the error that it is not; of texts in a table nothing."""
+    if source.channels:
+        tried = tried_series(folder, source, entries)
+        return {entry: told if isinstance(told, ConcordError) else f"{len(told)} x {told.shape[1]}" for entry, told in tried}
     files = [entry for entry in entries if entry.row == FILE]
     if not files:
-        return
+        return {}
     look = look_of(source.kind)
 
-    def tell(entry: Entry) -> str | ConcordError:
+    def tell(entry: Entry) -> Form:
         try:
             form = look(folder / entry.path)
             if deep:
@@ -134,7 +144,11 @@ def _about_contents(folder: Path, source: Source, entries: Sequence[Entry], adva
             return error
         return form
 
-    form_of = dict(_in_threads(tell, files, "decoding" if deep else "reading", advance))
+    return dict(_in_threads(tell, files, "decoding" if deep else "reading", advance))
+
+
+def _about_contents(folder: Path, source: Source, form_of: Mapping[Entry, Form]) -> Iterator[Problem]:
+    """Unreadable samples, and recordings of another rate."""
     for entry, told in form_of.items():
         if isinstance(told, ConcordError):
             message = told.message.removeprefix(f"{_place(folder, entry)}: ")
@@ -154,6 +168,17 @@ def _about_rates(folder: Path, source: Source, rate_of: Mapping[Entry, str]) -> 
             yield Problem(
                 _place(folder, entry), "note", "rate", message, f"recordings are resampled; `rate` in {DATASET} forbids it"
             )
+
+
+def _about_channels(folder: Path, form_of: Mapping[Entry, Form], encoder: str) -> Iterator[Problem]:
+    """Series with other channels than the anchors have, or than most."""
+    channels_of = {entry: told.rpartition(" ")[2] for entry, told in form_of.items() if isinstance(told, str)}
+    usual = Counter(channels_of.values()).most_common(1)
+    wanted = encoder.removeprefix(SERIES) if encoder.startswith(SERIES) else usual[0][0] if usual else ""
+    for entry, channels in channels_of.items():
+        if channels != wanted:
+            hint = "all series of a modality have the same channels, and the anchors too"
+            yield Problem(_place(folder, entry), "error", "channels", f"number of channels: {channels}, not {wanted}", hint)
 
 
 def _about_copies(folder: Path, entries: Sequence[Entry], public: Mapping[str, str], advance: Advance) -> Iterator[Problem]:

@@ -37,9 +37,8 @@ from concord.errors import ConcordError
 DATASET = "dataset.toml"
 MANIFESTS = tuple(f"manifest{suffix}" for suffix in TABLE_SUFFIXES)
 BY_CLASS, FLAT = "**/{label}/*", "*"
-ENCODERS = MappingProxyType(
-    {"image": "image", "audio": "sound", "text": "word", "series": "series"}
-)  # who reads a kind, where nobody says
+# who reads a kind, where nobody says
+ENCODERS = MappingProxyType({"image": "image", "audio": "sound", "text": "word", "series": "series"})
 
 
 class Source(BaseModel):
@@ -53,6 +52,8 @@ class Source(BaseModel):
     table: str = ""
     path: str = "path"
     text: str = "text"
+    time: str = "time"
+    channels: list[str] = Field(default_factory=list, description="columns of a table of series, a row a time")
     label: str = "label"
     id: str = "id"
     owner: str = "owner"
@@ -66,6 +67,10 @@ class Source(BaseModel):
             raise ValueError("name either files, a pattern, or table")
         if self.files:
             compiled(self.files)
+        if self.channels and (self.kind != "series" or self.files):
+            raise ValueError("channels are for series in a table")
+        if len(set(self.channels)) < len(self.channels):
+            raise ValueError("two channels have one name")
         if self.rate is not None and self.kind != "audio":
             raise ValueError("rate is for audio")
         return self

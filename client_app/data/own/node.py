@@ -15,8 +15,9 @@ from torch import Tensor
 
 from client_app.data.cache import cache_folder
 from client_app.data.node_data import NodeData
+from client_app.data.own.entry import Entry
 from client_app.data.own.features import features
-from client_app.data.own.index import Entry, entries_of, read_entries
+from client_app.data.own.index import entries_of, read_entries
 from client_app.data.own.layout import Dataset, Source, read_dataset
 from client_app.data.own.roles import Role, roles_of
 from client_app.encoders import encoder_of

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
-from client_app.data.own.index import Entry
+from client_app.data.own.entry import Entry
 from concord.errors import ConcordError
 from concord.seeding import derive_seed
 
