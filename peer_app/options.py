@@ -12,6 +12,8 @@ SERVICE = pb.DESCRIPTOR.services_by_name["Agents"].full_name
 MESSAGE_BYTES = 64 << 20  # of one message, in either direction
 THREADS = 16  # calls that an agent works on at once; so many messages may lie in its memory
 CALLS = 64  # calls that it accepts; the others wait for a thread, and what they say for them to read it
+CONNECTIONS = 512  # that callers may hold open, a descriptor each; a process usually has 1024
+HANDSHAKE_SECONDS = 5  # until a caller has proved itself; then its connection is closed
 CALLS_OF_ONE = 2  # calls of one agent that it works on at once, so that one cannot take all threads
 
 PING_SECONDS = 20  # a caller looks so often whether the other is there, also between rounds
@@ -30,6 +32,8 @@ def server_options(message_bytes: int) -> Options:
     """Of the end that is called."""
     return [
         *_both(message_bytes),
+        ("grpc.max_allowed_incoming_connections", CONNECTIONS),
+        ("grpc.server_handshake_timeout_ms", HANDSHAKE_SECONDS * 1000),
         ("grpc.so_reuseport", 0),  # otherwise two agents can share a port, and each gets a part of the calls
         ("grpc.keepalive_time_ms", 2 * PING_SECONDS * 1000),
         ("grpc.http2.min_ping_interval_without_data_ms", LEAST_PING_SECONDS * 1000),

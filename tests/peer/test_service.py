@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import grpc
@@ -195,6 +195,25 @@ def test_it_listens_where_it_was_told_and_nowhere_else(ours: Identities) -> None
         socket.create_connection((LOOPBACK, server.port), TIMEOUT).close()
         with pytest.raises(OSError, match="refused"):
             socket.create_connection(("127.0.0.2", server.port), TIMEOUT)
+
+
+def test_connections_that_prove_nothing_take_few_descriptors_and_leave_room_for_others(
+    ours: Identities, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("peer_app.options.CONNECTIONS", 20)
+    monkeypatch.setattr("peer_app.options.HANDSHAKE_SECONDS", 1)
+
+    def descriptors() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    idle = 100
+    with serving(ours["bert"]) as server, ExitStack() as opened:
+        before = descriptors()
+        for _ in range(idle):
+            opened.enter_context(socket.create_connection((LOOPBACK, server.port), TIMEOUT))
+        time.sleep(0.3)
+        assert descriptors() - before <= idle + 20 + 5
+        assert answers(server, "bert", ours["anna"])  # once the idle ones have had their time
 
 
 def test_an_address_that_cannot_be_used_is_told(ours: Identities) -> None:
