@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from client_app.agents.agent import Agent
+from client_app.agents.agent import TAKEN, Agent
 from client_app.agents.export import export_agent
 from client_app.data.graph import NodeGraph
 from client_app.data.node_folder import load_node
@@ -79,7 +79,8 @@ def _result(agent: Agent, folder: RunFolder) -> dict[str, Any]:
     for e in agent.evaluate():
         if e.examples:
             accuracy.setdefault(e.split, {})[e.modality] = e.correct / e.examples
-    rounds = [line for line in folder.read_metrics() if line["scope"] == "round"]
+    lines = folder.read_metrics()
+    links = [line for line in lines if line["scope"] in ("link", "delivery")]
     config = agent.config
     return {
         "agent": agent.name,
@@ -90,7 +91,8 @@ def _result(agent: Agent, folder: RunFolder) -> dict[str, Any]:
         "seed": config.seed,
         "rounds": config.rounds,
         "accuracy": accuracy,
-        "bytes-up": sum(line["bytes-up"] for line in rounds),
-        "bytes-down": sum(line["bytes-down"] for line in rounds),
-        "rounds-taken-part": len(rounds),
+        "heard-from": sorted({line["neighbour"] for line in links if line.get("received") == TAKEN}),
+        "bytes-up": sum(line["bytes-up"] for line in links),
+        "bytes-down": sum(line.get("bytes-down", 0) for line in links),
+        "rounds-taken-part": sum(line["scope"] == "round" for line in lines),
     }

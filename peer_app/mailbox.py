@@ -1,49 +1,51 @@
-"""What neighbours have sent and was not mixed yet: by round and sender, and never more than a few rounds of each."""
+"""What neighbours have sent and was not mixed yet: by sender and round, and never more than a few rounds of each."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Mapping
 
 from concord.wire.messages import SCHEMA_VERSION
 from concord.wire.v1 import federation_pb2 as pb
 
-ROUNDS_AHEAD = 2  # a neighbour that did not wait for this agent may be so far; memory for so many updates more of each
+KEPT_ROUNDS = 3  # of each agent; who did not wait for this one is ahead of it
 
 
 class Mailbox:
     """Updates of neighbours. All methods may be called from any thread.
 
     Args:
-        neighbours: whose updates are taken.
+        agents: whose updates are taken.
         current: round that is collected next.
-        ahead: rounds after it of which updates are kept too.
     """
 
-    def __init__(self, neighbours: Iterable[str] = (), current: int = 1, ahead: int = ROUNDS_AHEAD) -> None:
+    def __init__(self, agents: Iterable[str] = (), current: int = 1) -> None:
         self._changed = threading.Condition()
-        self._neighbours = frozenset(neighbours)
-        self._current, self._ahead = current, ahead
-        self._kept: defaultdict[int, dict[str, pb.SliceUpdate]] = defaultdict(dict)  # by round and sender
+        self._agents = set(agents)
+        self._current = current
+        self._kept: defaultdict[str, dict[int, pb.SliceUpdate]] = defaultdict(dict)  # by sender and round
         self._excused: defaultdict[int, set[str]] = defaultdict(set)  # by round: who is not waited for
 
-    def know(self, neighbours: Iterable[str]) -> None:
-        """From now on takes updates of these alone, and forgets those of others."""
+    def admit(self, name: str) -> None:
+        """From now on takes updates of this agent too."""
         with self._changed:
-            self._neighbours = frozenset(neighbours)
-            for updates in self._kept.values():
-                for stranger in updates.keys() - self._neighbours:
-                    del updates[stranger]
-            self._changed.notify_all()
+            self._agents.add(name)
 
     def put(self, update: pb.SliceUpdate) -> pb.Receipt:
-        """Keeps an update, if it is of a neighbour and in time; a later one of the same round takes its place."""
+        """Keeps an update, if it is of an agent that was admitted, and in time.
+
+        A later one of the same round takes its place. Of more than a few rounds of an agent the earliest is forgotten: an
+        agent that far behind goes on with a later one.
+        """
         with self._changed:
             verdict = self._verdict(update)
             if verdict == pb.VERDICT_TAKEN:
-                self._kept[update.round][update.agent] = update
+                kept = self._kept[update.agent]
+                kept[update.round] = update
+                if len(kept) > KEPT_ROUNDS:
+                    del kept[min(kept)]
                 self._changed.notify_all()
             return pb.Receipt(schema_version=SCHEMA_VERSION, verdict=verdict, round=self._current)
 
@@ -54,13 +56,13 @@ class Mailbox:
                 self._excused[round_number].add(name)
                 self._changed.notify_all()
 
-    def wait(self, round_number: int, names: Collection[str], deadline: float) -> dict[str, pb.SliceUpdate]:
+    def wait(self, round_number: int, deadlines: Mapping[str, float]) -> dict[str, pb.SliceUpdate]:
         """Collects a round: from now on it and those before it are over.
 
         Args:
             round_number: one that is not over.
-            names: whom to wait for; whoever is no neighbour, or is none any more, is not waited for.
-            deadline: of `time.monotonic`, when it returns at the latest.
+            deadlines: by agent, of `time.monotonic`, until when to wait for it. Whoever was not admitted, or has spoken of a
+                later round already, is not waited for.
 
         Returns:
             All updates of that round, by sender.
@@ -69,22 +71,26 @@ class Mailbox:
             if round_number < self._current:
                 raise ValueError(f"round {round_number} is over, the current one is {self._current}")
             self._advance(round_number)
-            while self._neighbours.intersection(names) - self._excused[round_number] - self._kept[round_number].keys():
-                if not self._changed.wait(max(0.0, deadline - time.monotonic())):
+            while missing := [name for name in deadlines if self._is_missing(round_number, name)]:
+                if not self._changed.wait(max(0.0, max(map(deadlines.__getitem__, missing)) - time.monotonic())):
                     break
-            updates = self._kept[round_number]
+            updates = {name: kept[round_number] for name, kept in self._kept.items() if round_number in kept}
             self._advance(round_number + 1)
             return updates
 
+    def _is_missing(self, round_number: int, name: str) -> bool:
+        latest = max(self._kept.get(name, ()), default=0)
+        return name in self._agents and name not in self._excused[round_number] and latest < round_number
+
     def _advance(self, current: int) -> None:
         self._current = current
-        for kept in (self._kept, self._excused):
+        for kept in (*self._kept.values(), self._excused):
             for over in [number for number in kept if number < current]:
                 del kept[over]
 
     def _verdict(self, update: pb.SliceUpdate) -> pb.Verdict.ValueType:
-        if update.agent not in self._neighbours:
+        if update.agent not in self._agents:
             return pb.VERDICT_STRANGER
-        if update.round < self._current:
-            return pb.VERDICT_LATE
-        return pb.VERDICT_EARLY if update.round > self._current + self._ahead else pb.VERDICT_TAKEN
+        kept = self._kept[update.agent]
+        is_left_behind = len(kept) == KEPT_ROUNDS and update.round < min(kept)
+        return pb.VERDICT_LATE if update.round < self._current or is_left_behind else pb.VERDICT_TAKEN

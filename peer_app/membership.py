@@ -46,6 +46,14 @@ class Membership:
         with self._lock:
             self._round = round_
 
+    def skip_to(self, round_: int) -> None:
+        """The agent leaves out rounds up to this one: nobody was silent in them."""
+        with self._lock:
+            present, left_out = self._present(), round_ - self._round
+            self._round = round_
+            for name in present:
+                self._heard[name] += left_out
+
     def take(self, hello: pb.Hello) -> None:
         """Lets an agent in that introduces itself; UnfitError where the two cannot work together."""
         if hello.agent not in self._others:
@@ -127,9 +135,13 @@ def misfit(own: pb.Hello, other: pb.Hello) -> str:
 
 
 def majority_round(rounds: Mapping[str, int]) -> int:
-    """The round that most neighbours are in or have passed, from what each says of itself: one alone moves nobody who has more.
+    """The round that most neighbours are in or have passed: half of them, or fewer, move nobody.
 
-    The lower median, so of two it is the smaller; 0 without neighbours.
+    Args:
+        rounds: of each neighbour what it says of itself; where it says nothing, the agent's own.
+
+    Returns:
+        The lower median, so of two it is the smaller; 0 without neighbours.
     """
     ordered = sorted(rounds.values())
     return ordered[(len(ordered) - 1) // 2] if ordered else 0

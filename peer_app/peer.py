@@ -1,7 +1,7 @@
 """One agent on its own machine: it trains, says its slices to its neighbours, waits for theirs a while, mixes, and goes on.
 
-Nothing that another agent does ends it or holds it up for longer than its patience: who is silent is left out, once waited
-for, and not waited for again until it speaks; who has gone too far ahead is caught up with; who is gone is missed in no
+Nothing that another agent does ends it or holds it up for long: who is silent is left out, once waited for, and waited for
+half as long each time until it is heard again; who has gone too far ahead is caught up with; who is gone is missed in no
 overlay. What every agent did in every round is in the log.
 """
 
@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
-from client_app.agents.agent import SILENT, Agent
+from client_app.agents.agent import SILENT, Agent, Heard
 from concord.run_folder import Line, RunFolder
 from concord.wire.v1 import federation_pb2 as pb
-from peer_app.log import figure_lines, link_lines, member_line, round_line
+from peer_app.log import Delivery, delivery_lines, figure_lines, link_lines, member_line, round_line
 from peer_app.mailbox import Mailbox
 from peer_app.membership import Membership, UnfitError, majority_round
 from peer_app.neighbours import Answer, Neighbours
@@ -24,9 +25,8 @@ from peer_app.service import RefusedError
 
 GREET_SECONDS = 5.0
 GREET_PAUSE = 0.5  # between attempts to find those who are still to come, before round 1
-SHORT_PATIENCE = 2.0  # for what is sent to somebody who was silent
+SHORT_PATIENCE = 2.0  # at least, for what is sent to somebody who is waited for no longer
 MISMATCH_LETTERS = 500  # of a line of the log; names of tensors come from others
-Deliveries = Mapping[str, Future[Answer[pb.Receipt]]]
 
 
 @dataclass
@@ -53,12 +53,12 @@ class Peer:
 
     def __post_init__(self) -> None:
         self.mailbox = Mailbox(current=self._next_round())
-        self._silent: set[str] = set()  # who said nothing when it was waited for, and nothing since
+        self._vain: Counter[str] = Counter()  # by neighbour: rounds in a row in which it was waited for in vain
         self._lock = threading.Lock()
         self._greeters = ThreadPoolExecutor(max(1, min(16, len(self.membership.others))), "concord-greet")
         self._greeting: set[str] = set()
         self._closing = False
-        self._deliveries: Deliveries = {}
+        self._under_way: list[Delivery] = []
         self._mismatches: frozenset[str] = frozenset()  # what is not exchanged, as told in the log
 
     # What answers when others call: several threads at once.
@@ -76,7 +76,6 @@ class Peer:
         receipt = self.mailbox.put(update)
         if receipt.verdict != pb.VERDICT_STRANGER:
             self.membership.hear(update)
-            self._silent.discard(update.agent)
         return receipt
 
     # The loop.
@@ -86,7 +85,8 @@ class Peer:
         self.find_others(self.start_patience if self.agent.round_ == 0 else 0.0)  # the others do not wait for one that returns
         while self.agent.trained or self.agent.round_ < self.agent.config.rounds:
             self.round()
-        wait(self._deliveries.values(), SHORT_PATIENCE)  # the others may still need what was said last
+        wait([delivery.answer for delivery in self._under_way], self.patience)  # the others may still need what was said last
+        self._write(delivery_lines(self._ended()))
         with self._lock:
             self._closing = True
         self._greeters.shutdown(cancel_futures=True)
@@ -110,23 +110,23 @@ class Peer:
         losses: dict[str, float] = {}
         if not self.agent.trained:
             losses = self.agent.train(round_, self.membership.agreement().links(self.agent.name))
-        self._deliveries = deliveries = self._say(round_)
-        awaited = deliveries.keys() - self._silent
-        received = self.mailbox.wait(round_, awaited, time.monotonic() + self.patience)
-        heard = self.agent.mix(received)
-        self._silent |= {h.neighbour for h in heard if h.outcome == SILENT and h.neighbour in awaited}
-        self.agent.end_round()
-        answers = {name: future.result() for name, future in deliveries.items() if future.done()}
+        self._say(round_)
+        heard = self._listen(round_)
+        evaluations = self.agent.evaluate()
+        ended = self._ended()
+        links = link_lines(round_, heard, ended)
+        there = self.membership.present()
         lines = [
-            *link_lines(round_, heard, {name: _verdict(answer) for name, answer in answers.items()}),
-            *figure_lines(round_, self.agent.evaluate()),
-            *(member_line(round_, name, "gone") for name in sorted(before - self.membership.present())),
-            round_line(
-                round_, self.agent.config.rounds, time.monotonic() - started, losses, heard, len(self.membership.present())
-            ),
+            *links,
+            *figure_lines(round_, evaluations),
+            *(member_line(round_, name, "gone") for name in sorted(before - there)),
+            round_line(round_, self.agent.config.rounds, time.monotonic() - started, losses, links, len(there)),
         ]
         self._write(lines)
-        self._catch_up(round_, {name: a.message.round for name, a in answers.items() if a.message is not None})
+        self.folder.sync_metrics()
+        self.agent.end_round()
+        said = {delivery.neighbour: receipt.round for delivery in ended if (receipt := delivery.receipt)}
+        self._catch_up(round_, {name: said.get(name, round_) for name in self.agent.links})
         for name in self.membership.quiet():  # who returns is let in when it answers
             self._greet_soon(name)
 
@@ -137,28 +137,52 @@ class Peer:
         self._mismatches = mismatches
         self._write([member_line(round_, self.agent.name, "mismatch", mismatch[:MISMATCH_LETTERS]) for mismatch in fresh])
 
-    def _say(self, round_: int) -> Deliveries:
-        updates = self.agent.updates(self.membership.heard())
-        patient = {name: update for name, update in updates.items() if name not in self._silent}
-        futures = self.neighbours.start_delivery(patient, self.patience)
-        for name, future in futures.items():
-            future.add_done_callback(lambda done, name=name: self._excuse_if_ahead(name, round_, done))  # type: ignore[misc]
-        others = {name: update for name, update in updates.items() if name in self._silent}
-        return futures | self.neighbours.start_delivery(others, SHORT_PATIENCE)
+    def _say(self, round_: int) -> None:
+        for name, update in self.agent.updates(self.membership.heard()).items():
+            seconds = max(SHORT_PATIENCE, self._patience_with(name))
+            answer = self.neighbours.start_delivery({name: update}, seconds)[name]
+            answer.add_done_callback(lambda done, name=name: self._excuse_if_ahead(name, round_, done))  # type: ignore[misc]
+            self._under_way.append(Delivery(round_, name, update.ByteSize(), answer))
+
+    def _listen(self, round_: int) -> list[Heard]:
+        """Waits for the neighbours, and mixes in what they said."""
+        now = time.monotonic()
+        deadlines = {name: now + self._patience_with(name) for name in self.agent.links}
+        heard = self.agent.mix(self.mailbox.wait(round_, deadlines))
+        now = time.monotonic()
+        for h in heard:
+            if h.outcome != SILENT:
+                del self._vain[h.neighbour]
+            elif now >= deadlines[h.neighbour]:
+                self._vain[h.neighbour] += 1
+        return heard
+
+    def _patience_with(self, name: str) -> float:
+        return self.patience * 0.5 ** self._vain[name]
+
+    def _ended(self) -> list[Delivery]:
+        """Deliveries that have ended since the last call, the earliest first."""
+        ended = [delivery for delivery in self._under_way if delivery.answer.done()]
+        self._under_way = [delivery for delivery in self._under_way if delivery not in ended]
+        return ended
 
     def _excuse_if_ahead(self, name: str, round_: int, done: Future[Answer[pb.Receipt]]) -> None:
         """Nobody waits for one who has left this round behind: what it said in it is lost, or here already."""
         receipt = done.result().message
         verdict = receipt.verdict if receipt is not None else None
-        if verdict not in (pb.VERDICT_TAKEN, pb.VERDICT_EARLY):
+        if verdict != pb.VERDICT_TAKEN:
             self.mailbox.excuse(round_, name)
         if verdict == pb.VERDICT_STRANGER:
             self._greet_soon(name)  # it was started again and does not know this one
 
     def _catch_up(self, round_: int, rounds: Mapping[str, int]) -> None:
+        """Leaves out rounds that most neighbours have done without this agent; on the word of one alone, a few at a time."""
         ahead = min(majority_round(rounds), self.agent.config.rounds)
+        if len(rounds) == 1:
+            ahead = min(ahead, round_ + 1 + self.agent.config.overlay.patience)
         if ahead > round_ + 1:
             self.agent.skip_to(ahead - 1)
+            self.membership.skip_to(ahead - 1)
             self._write([member_line(round_, self.agent.name, "caught up", f"goes on with round {ahead}")])
 
     def _next_round(self) -> int:
@@ -195,8 +219,7 @@ class Peer:
     def _let_in(self, hello: pb.Hello) -> None:
         was_there = hello.agent in self.membership.present()
         self.membership.take(hello)
-        self._silent.discard(hello.agent)
-        self.mailbox.know(self.membership.known())
+        self.mailbox.admit(hello.agent)
         if not was_there:
             self._write([member_line(self._next_round(), hello.agent, "there", f"in round {hello.round}")])
 
@@ -206,9 +229,3 @@ class Peer:
                 self.folder.append_metrics(line)
         for line in lines:
             self.tell(line)
-
-
-def _verdict(answer: Answer[pb.Receipt]) -> str:
-    if answer.message is None:
-        return str(answer)
-    return pb.Verdict.Name(answer.message.verdict).removeprefix("VERDICT_").lower()

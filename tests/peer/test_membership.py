@@ -342,6 +342,19 @@ def test_agents_of_other_kinds_agree_whatever_the_order(tmp_path: Path) -> None:
 # Catching up.
 
 
+def test_rounds_that_an_agent_leaves_out_are_nobodys_silence() -> None:
+    membership = members("bert", "carl", "dora")
+    membership.enter(2)
+    membership.hear(update("carl", 2))
+    membership.enter(2 + PATIENCE)
+    assert membership.present() == {"carl"}
+    membership.skip_to(50)
+    assert membership.present() == {"carl"}
+    assert membership.heard() == {"anna": 50, "bert": 1, "carl": 50 - PATIENCE, "dora": 1}
+    membership.enter(51)
+    assert membership.present() == frozenset()
+
+
 @pytest.mark.parametrize(
     ("rounds", "wanted"), [([], 0), ([7], 7), ([3, 9], 3), ([3, 9, 9], 9), ([3, 3, 9], 3), ([1, 5, 6, 2**32 - 1], 5)]
 )
@@ -357,6 +370,12 @@ def test_at_least_half_of_the_neighbours_are_in_it_or_beyond_and_few_liars_move_
     liars = (len(rounds) - 1) // 2  # fewer than half
     lied = sorted(rounds)[: len(rounds) - liars] + [10**9] * liars
     assert majority_round(dict(enumerate(lied))) <= max(rounds)  # type: ignore[arg-type]
+
+
+@given(st.integers(2, 9), st.data())
+def test_where_the_others_say_nothing_half_of_the_neighbours_or_fewer_move_nobody(neighbours: int, data: st.DataObject) -> None:
+    liars = data.draw(st.integers(0, neighbours // 2))
+    assert majority_round(dict(enumerate([7] * (neighbours - liars) + [10**9] * liars))) == 7  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("width", [16, 32])

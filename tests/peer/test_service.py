@@ -89,7 +89,7 @@ def test_nobody_speaks_for_another(ours: Identities, method: str) -> None:
     with serving(ours["bert"], host) as server, channel(server, "bert", channel_credentials(ours["anna"])) as opened:
         code, details = code_of(opened, encode(hello("carl") if method == "Greet" else update("carl")), method)
         assert (code, details) == (Code.PERMISSION_DENIED, "anna spoke for 'carl'")
-    assert host.mailbox.wait(1, [], 0.0) == {}
+    assert host.mailbox.wait(1, {}) == {}
 
 
 def test_a_caller_without_a_certificate_of_the_federation_gets_nowhere(ours: Identities, theirs: Identities) -> None:
@@ -105,7 +105,7 @@ def test_a_caller_without_a_certificate_of_the_federation_gets_nowhere(ours: Ide
             assert answers(server, "bert", ours["carl"])
         with grpc.insecure_channel(f"{LOOPBACK}:{server.port}") as opened:
             assert code_of(opened, encode(update("anna")))[0] is Code.UNAVAILABLE
-    assert host.mailbox.wait(1, [], 0.0).keys() == {"carl"}
+    assert host.mailbox.wait(1, {}).keys() == {"carl"}
 
 
 def test_the_certificate_of_a_superlink_lets_nobody_call(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_a_message_that_is_too_large_is_not_read(ours: Identities) -> None:
     ):
         assert code_of(opened, encode(update("anna", size=1 << 17)))[0] is Code.RESOURCE_EXHAUSTED
         assert code_of(opened, encode(update("anna", size=1 << 15)))[0] is Code.OK
-    assert len(host.mailbox.wait(1, [], 0.0)["anna"].pieces[0].values) == 1 << 15
+    assert len(host.mailbox.wait(1, {})["anna"].pieces[0].values) == 1 << 15
 
 
 class Failing(Hall):
