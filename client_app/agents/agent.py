@@ -70,6 +70,9 @@ class Agent:
         device: where it trains.
         store: where it keeps its checkpoints; None: nowhere.
 
+    Raises:
+        ConcordError: C103, when `overlay.budget` has no room for a link of all its slices.
+
     Attributes:
         round_: the last round that it trained in.
         trained: whether it has trained in `round_` and not mixed yet.
@@ -84,6 +87,7 @@ class Agent:
         self.round_, self.trained = 0, False
         self.links: Links = {}
         self._sent: dict[str, int] = {}
+        windows(self._sizes, 1, self._budget)  # whoever joins later, its slices are among these: told now or never
 
     @property
     def name(self) -> str:
@@ -150,7 +154,7 @@ class Agent:
         of_windows: dict[tuple[Window, ...], pb.SliceUpdate] = {}  # neighbours with the same slices are told the same
         updates = {}
         for neighbour, slices in self.links.items():
-            known = windows(_sizes(slices, flat), self.round_, self._budget)
+            known = windows(self._sizes_of(slices), self.round_, self._budget)
             parts = tuple(window for window in known if self._exchanges(window.slice))
             if parts not in of_windows:
                 of_windows[parts] = update_of(self.name, self.round_, flat, parts, heard or {}, self._budget)
@@ -230,6 +234,13 @@ class Agent:
         return slices_of(self.config, self.model)  # live: what is trained and mixed is in them
 
     @cached_property
+    def _sizes(self) -> dict[str, int]:
+        return {name: sum(p.numel() for p in part.values()) for name, part in self._slices.items()}
+
+    def _sizes_of(self, slices: tuple[SliceLink, ...]) -> dict[str, int]:
+        return {s.slice: self._sizes[s.slice] for s in slices}
+
+    @cached_property
     def _samples(self) -> Samples:
         return next(iter(self.data.train.values()))  # those of all modalities are the same instances in the same order
 
@@ -273,7 +284,7 @@ class Agent:
         if (update.agent, update.round) != (neighbour, self.round_):
             return f"an update of {update.agent[:80]!r} for round {update.round} in round {self.round_}"
         try:
-            values = values_of(update, windows(_sizes(slices, flat), self.round_, self._budget))
+            values = values_of(update, windows(self._sizes_of(slices), self.round_, self._budget))
         except WireError as error:
             return error.message
         theirs: dict[str, Flat] = {}
@@ -304,7 +315,3 @@ class Agent:
             LINKS: torch.tensor(list(links), dtype=torch.uint8),
         }
         self._store.save(self.round_, {name: p.detach().cpu() for name, p in self.model.trained().items()} | about)
-
-
-def _sizes(slices: tuple[SliceLink, ...], flat: Mapping[str, Flat]) -> dict[str, int]:
-    return {s.slice: flat[s.slice].size for s in slices}

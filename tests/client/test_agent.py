@@ -232,9 +232,10 @@ def agreement_graph(agreement: Agreement, slice_: str) -> Mapping[str, frozenset
     return next(graph for name, graph in agreement.overlays.items() if name.partition("\0")[0] == slice_)
 
 
-def test_a_budget_that_is_too_small_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ConcordError, match=r"C103 .*overlay\.budget = 300"):
-        say(before_mixing(tmp_path, {"overlay.budget": 300})[0])
+@pytest.mark.parametrize("budget", [3, 300])
+def test_a_budget_that_is_too_small_for_all_slices_is_told_before_anybody_joins(budget: int, tmp_path: Path) -> None:
+    with pytest.raises(ConcordError, match=rf"C103 .*overlay\.budget = {budget}: a link of 7 slices"):
+        agent(agent_config(tmp_path, settings={"overlay.budget": budget}), "anna", BOTH)
 
 
 def test_the_weight_of_a_silent_neighbour_stays_with_the_agent(tmp_path: Path) -> None:
