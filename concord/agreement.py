@@ -35,7 +35,7 @@ class Agreement:
     def links(self, agent: str) -> Links:
         """What an agent exchanges with whom."""
         return {
-            neighbour: tuple(SliceLink(_name(s.slice), s.degree, s.neighbour_degree) for s in slices)
+            neighbour: tuple(SliceLink(_name(s.slice), s.degree) for s in slices)
             for neighbour, slices in links_of(agent, self.overlays).items()
         }
 
@@ -71,7 +71,7 @@ def links_to_wire(links: Links) -> list[pb.Link]:
     return [
         pb.Link(
             neighbour=neighbour,
-            slices=[pb.LinkedSlice(slice=s.slice, degree=s.degree, neighbour_degree=s.neighbour_degree) for s in slices],
+            slices=[pb.LinkedSlice(slice=s.slice, degree=s.degree) for s in slices],
         )
         for neighbour, slices in links.items()
     ]
@@ -79,7 +79,7 @@ def links_to_wire(links: Links) -> list[pb.Link]:
 
 def links_from_wire(messages: Iterable[pb.Link]) -> Links:
     """Links from messages, sorted by neighbour."""
-    found = {link.neighbour: tuple(SliceLink(s.slice, s.degree, s.neighbour_degree) for s in link.slices) for link in messages}
+    found = {link.neighbour: tuple(SliceLink(s.slice, s.degree) for s in link.slices) for link in messages}
     return dict(sorted(found.items()))
 
 

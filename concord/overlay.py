@@ -41,11 +41,10 @@ _DRAWS = 20
 
 @dataclass(frozen=True)
 class SliceLink:
-    """A slice that two neighbours exchange, and how many neighbours each end has in that slice's graph."""
+    """A slice that two neighbours exchange, and how many neighbours this end has in that slice's graph."""
 
     slice: str
     degree: int
-    neighbour_degree: int
 
 
 def build_overlay(kind: OverlayKind, members: Collection[str], degree: int, seed: int) -> Graph:
@@ -145,7 +144,7 @@ def links_of(agent: str, overlays: Mapping[str, Graph]) -> dict[str, tuple[Slice
     for slice_, graph in sorted(overlays.items()):
         own = graph.get(agent, frozenset())
         for neighbour in own:
-            found.setdefault(neighbour, []).append(SliceLink(slice_, len(own), len(graph[neighbour])))
+            found.setdefault(neighbour, []).append(SliceLink(slice_, len(own)))
     return {neighbour: tuple(found[neighbour]) for neighbour in sorted(found)}
 
 

@@ -2,8 +2,8 @@
 
 Agents tell their neighbours of whom they have heard and when, and greet those of whom nothing was heard for a while, so who is
 gone is known without anybody in charge. Who was silent for more than `overlay.patience` rounds counts as gone: the overlays
-are drawn without it. When it speaks again, it is back. Two agents may see this in different rounds; then one says something
-that the other does not expect, and for that round each of them is silent for the other.
+are drawn without it. When it speaks again, it is back. Two agents may see this in different rounds, and draw other overlays;
+then they mix what both expect, with the same weight since each says its degree, or nothing.
 """
 
 from __future__ import annotations

@@ -157,7 +157,8 @@ class Agent:
             known = windows(self._sizes_of(slices), self.round_, self._budget)
             parts = tuple(window for window in known if self._exchanges(window.slice))
             if parts not in of_windows:
-                of_windows[parts] = update_of(self.name, self.round_, flat, parts, heard or {}, self._budget)
+                degrees = {s.slice: s.degree for s in slices}
+                of_windows[parts] = update_of(self.name, self.round_, flat, parts, degrees, heard or {}, self._budget)
             updates[neighbour] = of_windows[parts]
         self._sent = {neighbour: update.ByteSize() for neighbour, update in updates.items()}
         return updates
@@ -280,11 +281,17 @@ class Agent:
         flat: Mapping[str, Flat],
         said: Mapping[str, list[tuple[float, Tensor]]],
     ) -> str:
-        """Adds what a neighbour says to `said`, with its weight, once all of it is sound; what came of it."""
+        """Adds what a neighbour says to `said`, with its weight, once all of it is sound; what came of it.
+
+        The other end may see others there than this one. Then it has another degree, which it says; and a slice that only
+        one end links is not read. So whatever both mix, they mix with the same weight.
+        """
         if (update.agent, update.round) != (neighbour, self.round_):
             return f"an update of {update.agent[:80]!r} for round {update.round} in round {self.round_}"
+        degrees = {s.slice: s.degree for s in slices}
+        pieces = [piece for piece in update.pieces if piece.slice in degrees]
         try:
-            values = values_of(update, windows(self._sizes_of(slices), self.round_, self._budget))
+            values = values_of(pieces, windows(self._sizes_of(slices), self.round_, self._budget))
         except WireError as error:
             return error.message
         theirs: dict[str, Flat] = {}
@@ -301,9 +308,9 @@ class Agent:
             distance = float(np.linalg.norm(whole.astype(np.float64) - flat[name]))
             if distance > bound:
                 return f"slice {name!r} is {distance:.4g} away from the own one, the bound is {bound:.4g}"
-        weights = {s.slice: metropolis_weight(s.degree, s.neighbour_degree) for s in slices}
+        said_degrees = {piece.slice: max(1, piece.degree) for piece in pieces}
         for name, whole in theirs.items():
-            said[name].append((weights[name], torch.from_numpy(whole)))
+            said[name].append((metropolis_weight(degrees[name], said_degrees[name]), torch.from_numpy(whole)))
         return TAKEN
 
     def _save(self) -> None:

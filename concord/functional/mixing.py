@@ -1,4 +1,4 @@
-"""Decentralised averaging: each agent moves towards its neighbours, with weights that both ends know from their degrees.
+"""Decentralised averaging: each agent moves towards its neighbours, with weights that both ends know from the degrees they say.
 
 For PARSE (Shi et al., arXiv 2601.10012), published in words: decentralised SGD on the subgraph of the agents that can use a
 slice. That it mixes with Metropolis weights is reconstructed; the weights are those of Xiao, Boyd & Kim (JPDC 2007).

@@ -75,18 +75,30 @@ def overhead(slices: Iterable[str]) -> int:
 
 
 def update_of(
-    agent: str, round_: int, flat: Mapping[str, Flat], parts: Iterable[Window], heard: Mapping[str, int], budget: int
+    agent: str,
+    round_: int,
+    flat: Mapping[str, Flat],
+    parts: Iterable[Window],
+    degrees: Mapping[str, int],
+    heard: Mapping[str, int],
+    budget: int,
 ) -> pb.SliceUpdate:
     """The message of one agent to a neighbour; of `heard` it takes as much as the budget leaves room for.
 
     Args:
         flat: by slice its values [P].
         parts: the windows of the link.
+        degrees: by slice how many neighbours the agent has for it.
         heard: by agent the last round in which it is known to have been there.
         budget: most bytes of the message; 0: no bound.
     """
     pieces = [
-        pb.Piece(slice=w.slice, begin=w.begin, values=flat[w.slice][w.begin : w.begin + w.length].astype("<f4").tobytes())
+        pb.Piece(
+            slice=w.slice,
+            begin=w.begin,
+            values=flat[w.slice][w.begin : w.begin + w.length].astype("<f4").tobytes(),
+            degree=degrees[w.slice],
+        )
         for w in parts
     ]
     update = pb.SliceUpdate(schema_version=SCHEMA_VERSION, agent=agent, round=round_, pieces=pieces)
@@ -100,19 +112,19 @@ def update_of(
     return update
 
 
-def values_of(update: pb.SliceUpdate, expected: Iterable[Window]) -> dict[Window, Flat]:
-    """The values of each window that is in an update, which may have left some out.
+def values_of(pieces: Iterable[pb.Piece], expected: Iterable[Window]) -> dict[Window, Flat]:
+    """The values of each window that is among the pieces of an update, which may have left some out.
 
     Raises:
         WireError: a piece that is none of the windows, comes twice, or holds a value that is not finite.
     """
     by_place = {(w.slice, w.begin): w for w in expected}
     values: dict[Window, Flat] = {}
-    for piece in update.pieces:
+    for piece in pieces:
         window = by_place.get((piece.slice, piece.begin))
         if window is None or window in values or len(piece.values) != VALUE_BYTES * window.length:
             what = f"{len(piece.values)} bytes of slice {piece.slice[:80]!r} from value {piece.begin}"
-            raise WireError(f"{what}: not what the link carries in round {update.round}")
+            raise WireError(f"{what}: not what the link carries in this round")
         array = np.frombuffer(piece.values, "<f4").astype(np.float32)
         if not np.isfinite(array).all():
             raise WireError(f"slice {piece.slice!r} has a value that is not finite")

@@ -16,6 +16,7 @@ from tiny_agents import (
     BOTH,
     CLASSES,
     HELD,
+    IMAGE,
     agent,
     agent_config,
     agents,
@@ -297,10 +298,6 @@ def changed(number: float, piece: int = 0) -> Spoil:
     return change
 
 
-def unknown(update: pb.SliceUpdate) -> None:
-    update.pieces[-1].slice = "encoder.tone-of-nobody"
-
-
 def shorter(update: pb.SliceUpdate) -> None:
     update.pieces[-1].values = update.pieces[-1].values[:-VALUE_BYTES]
 
@@ -316,10 +313,51 @@ BAD: Mapping[str, tuple[Spoil, str]] = {
     "far away in the last slice": (changed(-3e38, -1), "slice 'unique.tone' is 3e+38 away from the own one"),
     "not a number": (changed(math.nan), "slice 'encoder.image' has a value that is not finite"),
     "infinite in the last slice": (changed(math.inf, -1), "slice 'unique.tone' has a value that is not finite"),
-    "unknown slice": (unknown, "of slice 'encoder.tone-of-nobody' from value 0: not what the link carries in round 2"),
-    "too short": (shorter, "not what the link carries in round 2"),
+    "too short": (shorter, "not what the link carries in this round"),
     "twice": (twice, "of slice 'encoder.image' from value 0: not what the link carries"),
 }
+
+
+def test_a_slice_that_only_the_other_end_links_is_not_read(tmp_path: Path) -> None:
+    wanted: list[dict[str, Tensor]] = []
+    for foreign in (True, False):
+        everyone, _ = before_mixing(tmp_path, {"overlay.kind": "complete"})
+        anna, received = everyone[0], heard_by("anna", say(everyone))
+        if foreign:
+            received["carl"].pieces.add(slice="encoder.tone-of-nobody", values=b"123", degree=1)
+        assert {h.outcome for h in anna.mix(received)} == {TAKEN}
+        wanted.append(weights(anna))
+    assert same_weights(*wanted)
+
+
+def test_two_that_see_others_there_mix_with_the_same_weights(tmp_path: Path) -> None:
+    settings: Settings = {"local-steps": 1, "overlay.kind": "complete", "aggregation.norm-bound": 1e4}
+    config = agent_config(tmp_path, "parse", settings)
+    anna, bert, carl = (agent(config, name, held) for name, held in (("anna", BOTH), ("bert", BOTH), ("carl", IMAGE)))
+    anna.train(1, agreement_of([anna, bert, carl], config).links("anna"))
+    bert.train(1, agreement_of([anna, bert], config).links("bert"))  # for it, carl is gone already
+    for number, one in enumerate((anna, bert)):
+        scattered(one, number)
+    before = stacked([anna, bert])
+    said, heard = anna.updates()["bert"], bert.updates()["anna"]
+    assert [h.outcome for h in anna.mix({"bert": heard}) + bert.mix({"anna": said})] == [TAKEN, SILENT, TAKEN]
+    for name, after in stacked([anna, bert]).items():
+        share = 1 / 3 if name.endswith(".image") else 1 / 2
+        moved = share * (before[name]["bert"] - before[name]["anna"])
+        torch.testing.assert_close(after["anna"], before[name]["anna"] + moved, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(after["bert"], before[name]["bert"] - moved, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("degree", [0, 1, 2**32 - 1])
+def test_whatever_degree_another_claims_its_weight_is_no_larger_than_that_of_the_others(degree: int, tmp_path: Path) -> None:
+    everyone, agreement = before_mixing(tmp_path, {"overlay.kind": "complete"}, "dsgd-modality")
+    anna, before, received = everyone[0], stacked(everyone)["encoder.image"], heard_by("anna", say(everyone))
+    for piece in received["carl"].pieces:
+        piece.degree = degree
+    assert {h.outcome for h in anna.mix({"carl": received["carl"]})} == {TAKEN, SILENT}
+    weight = 1 / (1 + max(degree, len(agreement_graph(agreement, "encoder.image")["anna"])))
+    moved = values_by_slice(anna.config, anna.model)["encoder.image"] - before["anna"]
+    torch.testing.assert_close(moved, weight * (before["carl"] - before["anna"]), rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", BAD)

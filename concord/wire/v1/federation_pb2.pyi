@@ -82,24 +82,20 @@ class _VerdictEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Verdict.Value
     VERDICT_UNSPECIFIED: _Verdict.ValueType  # 0
     VERDICT_TAKEN: _Verdict.ValueType  # 1
     VERDICT_LATE: _Verdict.ValueType  # 2
-    """of a round that is over here"""
+    """of a round that is over here, or that the sender has left far behind"""
     VERDICT_STRANGER: _Verdict.ValueType  # 3
     """greet first"""
     VERDICT_MALFORMED: _Verdict.ValueType  # 4
-    VERDICT_EARLY: _Verdict.ValueType  # 5
-    """of a round too far ahead of the receiver's"""
 
 class Verdict(_Verdict, metaclass=_VerdictEnumTypeWrapper): ...
 
 VERDICT_UNSPECIFIED: Verdict.ValueType  # 0
 VERDICT_TAKEN: Verdict.ValueType  # 1
 VERDICT_LATE: Verdict.ValueType  # 2
-"""of a round that is over here"""
+"""of a round that is over here, or that the sender has left far behind"""
 VERDICT_STRANGER: Verdict.ValueType  # 3
 """greet first"""
 VERDICT_MALFORMED: Verdict.ValueType  # 4
-VERDICT_EARLY: Verdict.ValueType  # 5
-"""of a round too far ahead of the receiver's"""
 Global___Verdict: _TypeAlias = Verdict  # noqa: Y015
 
 @_typing.final
@@ -946,22 +942,18 @@ class LinkedSlice(_message.Message):
 
     SLICE_FIELD_NUMBER: _builtins.int
     DEGREE_FIELD_NUMBER: _builtins.int
-    NEIGHBOUR_DEGREE_FIELD_NUMBER: _builtins.int
     slice: _builtins.str
     degree: _builtins.int
     """neighbours that this end has for the slice"""
-    neighbour_degree: _builtins.int
-    """neighbours that the other end has"""
     def __init__(
         self,
         *,
         slice: _builtins.str = ...,
         degree: _builtins.int = ...,
-        neighbour_degree: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["degree", b"degree", "neighbour_degree", b"neighbour_degree", "slice", b"slice"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["degree", b"degree", "slice", b"slice"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -976,21 +968,25 @@ class Piece(_message.Message):
     SLICE_FIELD_NUMBER: _builtins.int
     BEGIN_FIELD_NUMBER: _builtins.int
     VALUES_FIELD_NUMBER: _builtins.int
+    DEGREE_FIELD_NUMBER: _builtins.int
     slice: _builtins.str
     begin: _builtins.int
     """index of the first value"""
     values: _builtins.bytes
     """float32, little-endian"""
+    degree: _builtins.int
+    """neighbours that the sender has for the slice: the weight follows from the degrees of both ends"""
     def __init__(
         self,
         *,
         slice: _builtins.str = ...,
         begin: _builtins.int = ...,
         values: _builtins.bytes = ...,
+        degree: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["begin", b"begin", "slice", b"slice", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["begin", b"begin", "degree", b"degree", "slice", b"slice", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
