@@ -60,8 +60,14 @@ def agree(offers: Offers, config: RunConfig) -> Agreement:
     return Agreement(graphs, tuple(mismatches))
 
 
+def settings_alike(config: RunConfig) -> dict[str, str]:
+    """By key the settings that all agents must have alike: with others, they would not be in one federation."""
+    flat = config.flat()
+    return {key: str(flat[key]) for key in MUST_BE_ALIKE}
+
+
 def federation_digest(config: RunConfig) -> str:
-    """Digest of the settings that all agents must have alike: with others, they would not be in one federation."""
+    """Digest of the settings that all agents must have alike."""
     flat = config.flat()
     return hashlib.sha256(json.dumps({key: flat[key] for key in MUST_BE_ALIKE}, sort_keys=True).encode()).hexdigest()
 

@@ -54,17 +54,25 @@ class Membership:
             for name in present:
                 self._heard[name] += left_out
 
-    def take(self, hello: pb.Hello) -> None:
-        """Lets an agent in that introduces itself; UnfitError where the two cannot work together."""
-        if hello.agent not in self._others:
-            raise UnfitError(f"{hello.agent!r} is not among the agents that {self._own.agent} was told of")
-        if why := misfit(self._own, hello):
+    def objection(self, name: str) -> str:
+        """Why nothing of this agent is read; empty: it may speak."""
+        return "" if name in self._others else f"{name!r} is not among the agents that {self._own.agent} was told of"
+
+    def take(self, hello: pb.Hello) -> bool:
+        """Lets an agent in that introduces itself; whether it was not there before.
+
+        Raises:
+            UnfitError: the two cannot work together.
+        """
+        if why := self.objection(hello.agent) or misfit(self._own, hello):
             raise UnfitError(why)
         with self._lock:
+            came = hello.agent not in self._present()
             if hello.agent in self._hellos and list(self._hellos[hello.agent].slices) != list(hello.slices):
                 self._drawn = None
             self._hellos[hello.agent] = hello
             self._heard[hello.agent] = max(self._round, self._heard.get(hello.agent, 0))
+            return came
 
     def hear(self, update: pb.SliceUpdate) -> None:
         """Notes who spoke, and of whom it has heard. What it claims of rounds to come is not believed."""
@@ -117,11 +125,9 @@ def misfit(own: pb.Hello, other: pb.Hello) -> str:
     encoders = {holding.modality: holding.encoder for holding in own.holdings}
     if other.app_version != own.app_version:
         return f"{other.agent} has Concord {other.app_version[:20]!r}, {own.agent} {own.app_version!r}: install the same version"
-    if other.federation != own.federation:
-        return (
-            f"{other.agent} was told of another run than {own.agent}: "
-            "method, seed, rounds and overlay must be the same for all agents"
-        )
+    if different := [key for key, value in sorted(own.settings.items()) if other.settings.get(key) != value]:
+        told = ", ".join(f"{key} ({other.settings.get(key, '')[:20]!r} there, {own.settings[key]!r} here)" for key in different)
+        return f"{other.agent} was told of another run than {own.agent}: {told} must be the same for all agents"
     if list(other.concepts) != list(own.concepts):
         return f"{other.agent} has a label space of {len(other.concepts)} classes that is not that of {own.agent}"
     if other.anchor_digest != own.anchor_digest:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -20,12 +20,13 @@ from concord.wire.v1 import federation_pb2 as pb
 from peer_app.log import Delivery, delivery_lines, figure_lines, link_lines, member_line, round_line
 from peer_app.mailbox import Mailbox
 from peer_app.membership import Membership, UnfitError, majority_round
-from peer_app.neighbours import Answer, Neighbours
+from peer_app.neighbours import Answer, Neighbours, Reason
 from peer_app.service import RefusedError
 
 GREET_SECONDS = 5.0
 GREET_PAUSE = 0.5  # between attempts to find those who are still to come, before round 1
 SHORT_PATIENCE = 2.0  # at least, for what is sent to somebody who is waited for no longer
+TROUBLES = 8  # lines of the log on why one agent and this one do not talk
 MISMATCH_LETTERS = 500  # of a line of the log; names of tensors come from others
 
 
@@ -57,6 +58,7 @@ class Peer:
         self._lock = threading.Lock()
         self._greeters = ThreadPoolExecutor(max(1, min(16, len(self.membership.others))), "concord-greet")
         self._greeting: set[str] = set()
+        self._troubles: defaultdict[str, set[str]] = defaultdict(set)  # by agent: why not, as told in the log
         self._closing = False
         self._under_way: list[Delivery] = []
         self._mismatches: frozenset[str] = frozenset()  # what is not exchanged, as told in the log
@@ -68,6 +70,7 @@ class Peer:
         try:
             self._let_in(hello)
         except UnfitError as error:
+            self._tell_trouble(hello.agent, "refused", str(error))
             raise RefusedError(str(error)) from error
         return self._hello()
 
@@ -210,18 +213,27 @@ class Peer:
     def _greet(self, name: str, seconds: float) -> None:
         answer = self.neighbours.greet(name, self._hello(), seconds)
         if answer.message is None:
+            self._tell_trouble(name, "refused" if answer.reason is Reason.REFUSED else "unreachable", str(answer))
             return
         try:
             self._let_in(answer.message)
         except UnfitError as error:
-            self._write([member_line(self._next_round(), name, "refused", str(error))])
+            self._tell_trouble(name, "refused", str(error))
 
     def _let_in(self, hello: pb.Hello) -> None:
-        was_there = hello.agent in self.membership.present()
-        self.membership.take(hello)
+        came = self.membership.take(hello)
         self.mailbox.admit(hello.agent)
-        if not was_there:
+        if came:
             self._write([member_line(self._next_round(), hello.agent, "there", f"in round {hello.round}")])
+
+    def _tell_trouble(self, name: str, event: str, why: str) -> None:
+        """Writes down why another agent and this one do not talk; the same only once, and not without end."""
+        with self._lock:
+            told = self._troubles[name]
+            if self._closing or why in told or len(told) == TROUBLES:
+                return
+            told.add(why)
+        self._write([member_line(self._next_round(), name, event, why)])
 
     def _write(self, lines: list[Line]) -> None:
         with self._lock:

@@ -28,7 +28,7 @@ from client_app.measure import EVALUATION_BATCH, evaluation_message
 from client_app.schedules.descent import Descent
 from client_app.store import RoundStore
 from client_app.views import LABELLED, endless
-from concord.agreement import Links, federation_digest, links_from_wire, links_to_wire
+from concord.agreement import Links, links_from_wire, links_to_wire, settings_alike
 from concord.anchors import AnchorSet
 from concord.config import RunConfig
 from concord.errors import ConcordError
@@ -108,7 +108,7 @@ class Agent:
             schema_version=SCHEMA_VERSION,
             app_version=version("concord"),
             agent=self.name,
-            federation=federation_digest(self.config),
+            settings=settings_alike(self.config),
             anchor_digest=self.anchors.digest,
             concepts=self.anchors.concepts,
             holdings=holdings_of(self.config, self.data.train),

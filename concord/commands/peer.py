@@ -33,12 +33,15 @@ def say(line: Line, console: Console) -> None:
         text = f"round {line['round']}: {line['agent']} {line['event']} {line['detail']}".rstrip()
     else:
         return
-    console.print(text, soft_wrap=True, highlight=False, markup=False)
+    shown = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)  # others wrote some of it
+    console.print(shown, soft_wrap=True, highlight=False, markup=False)
 
 
 def figures_table(result: dict[str, Any]) -> Table:
     """Accuracy of the agent's predictions by split."""
-    table = Table(title=f"{result['agent']} ({result['method']} on {result['suite']})")
+    heard = result["heard-from"]
+    caption = None if heard else "It exchanged with nobody: metrics.jsonl says why."
+    table = Table(title=f"{result['agent']} ({result['method']} on {result['suite']})", caption=caption)
     splits = list(result["accuracy"])
     for header in ("prediction", *splits):
         table.add_column(header, justify="left" if header == "prediction" else "right")

@@ -105,13 +105,14 @@ def test_strangers_and_liars_are_refused_and_the_others_go_on(tmp_path: Path) ->
             for change, word in (
                 ({"anchor_digest": "0" * 64}, "anchors"),
                 ({"concepts": ["other", *hello.concepts[1:]]}, "label space"),
-                ({"federation": "0" * 64}, "another run"),
+                ({"settings": {**hello.settings, "rounds": "7"}}, "rounds ('7' there, '30' here)"),
                 ({"app_version": "0.0"}, "install the same version"),
                 ({"agent": names[1]}, "spoke for"),
             ):
                 other = pb.Hello(schema_version=SCHEMA_VERSION)
-                for key in ("app_version", "agent", "federation", "anchor_digest"):
+                for key in ("app_version", "agent", "anchor_digest"):
                     setattr(other, key, change.get(key, getattr(hello, key)))
+                other.settings.update(change.get("settings", hello.settings))
                 other.concepts.extend(change.get("concepts", hello.concepts))
                 other.slices.extend(hello.slices)
                 answer = caller.greet(names[0], other, 20.0)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tiny_agents import BOTH, IMAGE, agent, agent_config, values_by_slice
 
 from client_app.agents.agent import TAKEN
-from concord.agreement import MUST_BE_ALIKE, agree, federation_digest, links_from_wire, links_to_wire
+from concord.agreement import MUST_BE_ALIKE, agree, federation_digest, links_from_wire, links_to_wire, settings_alike
 from concord.config import RunConfig, parse_config
 from concord.overlay import build_overlay
 from concord.run_folder import RunFolder
@@ -41,7 +41,7 @@ def hello(agent: str, round_: int = 1, width: int = 4) -> pb.Hello:
         schema_version=SCHEMA_VERSION,
         app_version=version("concord"),
         agent=agent,
-        federation=federation_digest(run()),
+        settings=settings_alike(run()),
         anchor_digest="ab" * 32,
         concepts=["zero", "one"],
         holdings=[pb.Holding(modality="image", examples=8, encoder="image-1")],
@@ -76,7 +76,7 @@ def other_version(other: pb.Hello) -> None:
 
 
 def other_run(other: pb.Hello) -> None:
-    other.federation = federation_digest(run(seed=1))
+    other.settings.update(settings_alike(run(seed=1, rounds=7)))
 
 
 def other_concepts(other: pb.Hello) -> None:
@@ -104,7 +104,10 @@ def nothing_said(other: pb.Hello) -> None:
     [
         (other_version, "bert has Concord '0.0.9', anna "),
         (nothing_said, "bert has Concord '', anna "),
-        (other_run, "bert was told of another run than anna: method, seed, rounds and overlay must be the same"),
+        (
+            other_run,
+            r"another run than anna: rounds \('7' there, '12' here\), seed \('1' there, '0' here\) must be the same for all",
+        ),
         (other_concepts, "bert has a label space of 3 classes that is not that of anna"),
         (other_order, "bert has a label space of 2 classes that is not that of anna"),
         (other_anchors, "bert has anchors 'cdcdcdcdcdcd', anna 'abababababab': copy the same set"),
@@ -142,6 +145,8 @@ def test_what_another_says_of_itself_makes_no_long_reason() -> None:
     other.app_version = hello("anna").app_version
     other.holdings[0].encoder = "x" * 10_000
     assert len(misfit(hello("anna"), other)) < 200
+    other.settings.update(dict.fromkeys(hello("anna").settings, "x" * 10_000))
+    assert len(misfit(hello("anna"), other)) < 700
 
 
 def test_the_settings_that_must_be_alike_and_those_that_may_differ() -> None:

@@ -185,3 +185,32 @@ def test_a_round_that_was_cut_short_while_it_was_evaluated_is_in_the_log(ours: I
     with pytest.raises(KeyboardInterrupt):
         lives(dies_in=2)
     assert lives(dies_in=0) == [1, 2, 3, 4]
+
+
+def test_who_does_not_fit_is_told_once_at_both_ends_and_in_the_figures(ours: Identities, tmp_path: Path) -> None:
+    configs = {"anna": tiny(tmp_path, 3), "bert": tiny(tmp_path, 2)}
+    ports = {name: free_port() for name in configs}
+    with ExitStack() as stack:
+        peers = {}
+        for name, other in (("anna", "bert"), ("bert", "anna")):
+            own = agent(configs[name], name, IMAGE)
+            there = living(ours[name], own, tmp_path / name, {other: ports[other]}, 0.2, ports[name])
+            peers[name] = stack.enter_context(there)
+        run_all(list(peers.values()))
+    for own, other in (("anna", "bert"), ("bert", "anna")):
+        told = [line for line in lines(peers[own], "member") if line["agent"] == other]
+        assert {line["event"] for line in told} == {"refused"}, told
+        rounds = {name: config.rounds for name, config in configs.items()}
+        own_view = f"{other} was told of another run than {own}: rounds ('{rounds[other]}' there, '{rounds[own]}' here)"
+        assert sum(line["detail"].startswith(own_view) for line in told) == 1
+        assert len({line["detail"] for line in told}) == len(told) <= 2, "what it said itself, and what it was told"
+
+
+def test_one_that_is_not_reached_is_told_once(ours: Identities, tmp_path: Path) -> None:
+    own = agent(tiny(tmp_path, 2), "anna", IMAGE)
+    with living(ours["anna"], own, tmp_path, {"bert": free_port()}, 0.1) as peer:
+        for _ in range(3):
+            peer._greet("bert", 0.3)
+        (line,) = lines(peer, "member")
+    assert (line["agent"], line["event"]) == ("bert", "unreachable")
+    assert "Connection refused" in line["detail"]

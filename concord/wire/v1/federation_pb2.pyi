@@ -1082,21 +1082,39 @@ class Hello(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class SettingsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     SCHEMA_VERSION_FIELD_NUMBER: _builtins.int
     APP_VERSION_FIELD_NUMBER: _builtins.int
     AGENT_FIELD_NUMBER: _builtins.int
-    FEDERATION_FIELD_NUMBER: _builtins.int
     ANCHOR_DIGEST_FIELD_NUMBER: _builtins.int
     CONCEPTS_FIELD_NUMBER: _builtins.int
     HOLDINGS_FIELD_NUMBER: _builtins.int
     SLICES_FIELD_NUMBER: _builtins.int
     ROUND_FIELD_NUMBER: _builtins.int
+    SETTINGS_FIELD_NUMBER: _builtins.int
     schema_version: _builtins.int
     app_version: _builtins.str
     agent: _builtins.str
     """its name, which its certificate must carry"""
-    federation: _builtins.str
-    """digest of what all agents must have alike"""
     anchor_digest: _builtins.str
     """SHA-256 of its anchor manifest"""
     round: _builtins.int
@@ -1111,22 +1129,26 @@ class Hello(_message.Message):
     def slices(self) -> _containers.RepeatedCompositeFieldContainer[Global___GroupManifest]:
         """what it can use of others"""
 
+    @_builtins.property
+    def settings(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """by key what all agents must have alike"""
+
     def __init__(
         self,
         *,
         schema_version: _builtins.int = ...,
         app_version: _builtins.str = ...,
         agent: _builtins.str = ...,
-        federation: _builtins.str = ...,
         anchor_digest: _builtins.str = ...,
         concepts: _abc.Iterable[_builtins.str] | None = ...,
         holdings: _abc.Iterable[Global___Holding] | None = ...,
         slices: _abc.Iterable[Global___GroupManifest] | None = ...,
         round: _builtins.int = ...,
+        settings: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "anchor_digest", b"anchor_digest", "app_version", b"app_version", "concepts", b"concepts", "federation", b"federation", "holdings", b"holdings", "round", b"round", "schema_version", b"schema_version", "slices", b"slices"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "anchor_digest", b"anchor_digest", "app_version", b"app_version", "concepts", b"concepts", "holdings", b"holdings", "round", b"round", "schema_version", b"schema_version", "settings", b"settings", "slices", b"slices"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
