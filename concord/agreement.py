@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from concord.config import RunConfig
 from concord.overlay import Graph, SliceLink, links_of, slice_overlays
@@ -26,11 +26,11 @@ class Agreement:
 
     Attributes:
         overlays: by slice and digest of its tensors the neighbours of each agent.
-        mismatches: slices that agents cannot exchange because their tensors differ, each as a sentence.
+        mismatches: by slice that agents cannot exchange because their tensors differ, who has which, as a sentence.
     """
 
     overlays: Mapping[str, Graph]
-    mismatches: tuple[str, ...] = ()
+    mismatches: Mapping[str, str] = field(default_factory=dict)
 
     def links(self, agent: str) -> Links:
         """What an agent exchanges with whom."""
@@ -51,13 +51,13 @@ def agree(offers: Offers, config: RunConfig) -> Agreement:
             shapes[manifest.group][digest] = _text(manifest)
     overlay = config.overlay
     graphs = slice_overlays({s: frozenset(h) for s, h in holders.items()}, overlay.kind, overlay.degree, config.seed)
-    mismatches = [
-        f"slice {name}: "
+    mismatches = {
+        name: f"slice {name}: "
         + "; ".join(f"{', '.join(sorted(holders[f'{name}{_SEPARATOR}{d}']))}: {t}" for d, t in sorted(of.items()))
         for name, of in sorted(shapes.items())
         if len(of) > 1
-    ]
-    return Agreement(graphs, tuple(mismatches))
+    }
+    return Agreement(graphs, mismatches)
 
 
 def settings_alike(config: RunConfig) -> dict[str, str]:
@@ -94,5 +94,5 @@ def _name(slice_: str) -> str:
 
 
 def _text(manifest: pb.GroupManifest) -> str:
-    sizes = [f"{spec.name} {list(spec.shape)}" for spec in manifest.tensors]
-    return f"{len(sizes)} tensors, {', '.join(sizes[:3])}" + (", ..." if len(sizes) > 3 else "")
+    first = [f"{spec.name} {list(spec.shape)}" for spec in manifest.tensors[:3]]
+    return f"{len(manifest.tensors)} tensors, {', '.join(first)}" + (", ..." if len(manifest.tensors) > 3 else "")

@@ -21,6 +21,7 @@ from concord.run_folder import Line, RunFolder, atomic_write
 from peer_app.config import read_peer_config
 from peer_app.membership import Membership
 from peer_app.neighbours import Neighbours
+from peer_app.options import CALL_SECONDS
 from peer_app.peer import Peer
 from peer_app.service import AgentServer
 from peer_app.tls import read_identity
@@ -64,7 +65,7 @@ def run_agent(path: Path, tell: Callable[[Line], None]) -> dict[str, Any]:
     with Neighbours(identity) as neighbours:
         neighbours.know(others)
         peer = Peer(agent, membership, neighbours, folder, said.agent.start_patience, said.agent.patience, tell)
-        with AgentServer(said.agent.listen, identity, peer):
+        with AgentServer(said.agent.listen, identity, peer, call_seconds=max(CALL_SECONDS, said.agent.patience)):
             peer.run()
     result = _result(agent, folder)
     atomic_write(folder.result, json.dumps(result, indent=1) + "\n")

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from concord.wire.messages import SCHEMA_VERSION
 from concord.wire.v1 import federation_pb2 as pb
+from peer_app.options import MESSAGE_BYTES
 
 KEPT_ROUNDS = 3  # of each agent; who did not wait for this one is ahead of it
 
@@ -19,12 +20,13 @@ class Mailbox:
     Args:
         agents: whose updates are taken.
         current: round that is collected next.
+        most_bytes: of an update.
     """
 
-    def __init__(self, agents: Iterable[str] = (), current: int = 1) -> None:
+    def __init__(self, agents: Iterable[str] = (), current: int = 1, most_bytes: int = MESSAGE_BYTES) -> None:
         self._changed = threading.Condition()
         self._agents = set(agents)
-        self._current = current
+        self._current, self._most_bytes = current, most_bytes
         self._kept: defaultdict[str, dict[int, pb.SliceUpdate]] = defaultdict(dict)  # by sender and round
         self._excused: defaultdict[int, set[str]] = defaultdict(set)  # by round: who is not waited for
 
@@ -84,13 +86,17 @@ class Mailbox:
 
     def _advance(self, current: int) -> None:
         self._current = current
-        for kept in (*self._kept.values(), self._excused):
+        for kept in self._kept.values():
             for over in [number for number in kept if number < current]:
                 del kept[over]
+        for over in [number for number in self._excused if number < current]:
+            del self._excused[over]
 
     def _verdict(self, update: pb.SliceUpdate) -> pb.Verdict.ValueType:
         if update.agent not in self._agents:
             return pb.VERDICT_STRANGER
+        if update.ByteSize() > self._most_bytes:
+            return pb.VERDICT_MALFORMED
         kept = self._kept[update.agent]
         is_left_behind = len(kept) == KEPT_ROUNDS and update.round < min(kept)
         return pb.VERDICT_LATE if update.round < self._current or is_left_behind else pb.VERDICT_TAKEN

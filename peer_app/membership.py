@@ -15,6 +15,8 @@ from concord.agreement import Agreement, agree
 from concord.config import RunConfig
 from concord.wire.v1 import federation_pb2 as pb
 
+MOST_SLICES, MOST_TENSORS = 256, 10_000  # that an agent may offer; all others draw overlays from them
+
 
 class UnfitError(Exception):
     """Another agent cannot take part with this one; the text says why."""
@@ -77,9 +79,9 @@ class Membership:
     def hear(self, update: pb.SliceUpdate) -> None:
         """Notes who spoke, and of whom it has heard. What it claims of rounds to come is not believed."""
         with self._lock:
-            for name, round_ in (*update.heard.items(), (update.agent, self._round)):
-                if name in self._hellos:
-                    self._heard[name] = max(self._heard[name], min(round_, self._round))
+            for name in self._hellos:
+                round_ = self._round if name == update.agent else update.heard.get(name, 0)
+                self._heard[name] = max(self._heard[name], min(round_, self._round))
 
     def heard(self) -> dict[str, int]:
         """By agent the last round in which it is known to have been there, this one included."""
@@ -122,6 +124,10 @@ class Membership:
 
 def misfit(own: pb.Hello, other: pb.Hello) -> str:
     """Why two agents cannot work together; empty: they can."""
+    tensors = sum(len(manifest.tensors) for manifest in other.slices)
+    if len(other.slices) > MOST_SLICES or tensors > MOST_TENSORS:
+        most = f"at most {MOST_SLICES} of {MOST_TENSORS} are taken"
+        return f"{other.agent} offers {len(other.slices)} slices of {tensors} tensors: {most}"
     encoders = {holding.modality: holding.encoder for holding in own.holdings}
     if other.app_version != own.app_version:
         return f"{other.agent} has Concord {other.app_version[:20]!r}, {own.agent} {own.app_version!r}: install the same version"

@@ -10,8 +10,10 @@ from concord.wire.v1 import federation_pb2 as pb
 
 SERVICE = pb.DESCRIPTOR.services_by_name["Agents"].full_name
 MESSAGE_BYTES = 64 << 20  # of one message, in either direction
+GREET_BYTES = 1 << 20  # of an introduction
 THREADS = 16  # calls that an agent works on at once; so many messages may lie in its memory
 CALLS = 64  # calls that it accepts; the others wait for a thread, and what they say for them to read it
+CALL_SECONDS = 60.0  # of one call, at least; then it gives way to those that wait
 CONNECTIONS = 512  # that callers may hold open, a descriptor each; a process usually has 1024
 HANDSHAKE_SECONDS = 5  # until a caller has proved itself; then its connection is closed
 CALLS_OF_ONE = 2  # calls of one agent that it works on at once, so that one cannot take all threads

@@ -53,7 +53,8 @@ class Peer:
     tell: Callable[[Line], None] = field(default=lambda line: None)
 
     def __post_init__(self) -> None:
-        self.mailbox = Mailbox(current=self._next_round())
+        most_bytes = self.agent.most_bytes(1 + len(self.membership.others))
+        self.mailbox = Mailbox(current=self._next_round(), most_bytes=most_bytes)
         self._vain: Counter[str] = Counter()  # by neighbour: rounds in a row in which it was waited for in vain
         self._lock = threading.Lock()
         self._greeters = ThreadPoolExecutor(max(1, min(16, len(self.membership.others))), "concord-greet")
@@ -64,6 +65,12 @@ class Peer:
         self._mismatches: frozenset[str] = frozenset()  # what is not exchanged, as told in the log
 
     # What answers when others call: several threads at once.
+
+    def objection(self, caller: str) -> str:
+        """Why nothing of this caller is read; empty: it may speak."""
+        if why := self.membership.objection(caller):
+            self._tell_trouble(caller, "refused", why)
+        return why
 
     def greet(self, hello: pb.Hello) -> pb.Hello:
         """Lets an agent in, and introduces this one; RefusedError where the two cannot work together."""
@@ -77,7 +84,9 @@ class Peer:
     def deliver(self, update: pb.SliceUpdate) -> pb.Receipt:
         """Takes what a neighbour says."""
         receipt = self.mailbox.put(update)
-        if receipt.verdict != pb.VERDICT_STRANGER:
+        if receipt.verdict == pb.VERDICT_MALFORMED:
+            self._tell_trouble(update.agent, "refused", f"an update of {update.ByteSize()} bytes is too large")
+        elif receipt.verdict != pb.VERDICT_STRANGER:
             self.membership.hear(update)
         return receipt
 
@@ -134,8 +143,9 @@ class Peer:
             self._greet_soon(name)
 
     def _tell_mismatches(self, round_: int) -> None:
-        """Writes down, once, what agents do not exchange because their tensors differ."""
-        mismatches = frozenset(self.membership.agreement().mismatches)
+        """Writes down, once, what this agent does not exchange with all because their tensors differ."""
+        own = {manifest.group for manifest in self.agent.offer}
+        mismatches = frozenset(told for name, told in self.membership.agreement().mismatches.items() if name in own)
         fresh = sorted(mismatches - self._mismatches)
         self._mismatches = mismatches
         self._write([member_line(round_, self.agent.name, "mismatch", mismatch[:MISMATCH_LETTERS]) for mismatch in fresh])

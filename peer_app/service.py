@@ -7,7 +7,9 @@ answered: each has its own bound on calls, and no message is read before a threa
 from __future__ import annotations
 
 import logging
+import math
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,10 +23,21 @@ import grpc
 from concord.errors import ConcordError
 from concord.wire.messages import WireError, decode, encode
 from concord.wire.v1 import federation_pb2 as pb
-from peer_app.options import CALLS, CALLS_OF_ONE, MESSAGE_BYTES, SERVICE, THREADS, checked_address, server_options
+from peer_app.options import (
+    CALL_SECONDS,
+    CALLS,
+    CALLS_OF_ONE,
+    GREET_BYTES,
+    MESSAGE_BYTES,
+    SERVICE,
+    THREADS,
+    checked_address,
+    server_options,
+)
 from peer_app.tls import Identity, server_credentials
 
 GRACE_SECONDS = 1.0
+WARNING_SECONDS = 60.0  # between two lines of the log on refused calls of one caller
 OWN_FAULT = "this agent failed on the call; its log says why"
 
 log = logging.getLogger(__name__)
@@ -39,6 +52,9 @@ class Host(Protocol):
 
     That a message is of the agent that it names is checked before.
     """
+
+    def objection(self, caller: str) -> str:
+        """Why nothing of this caller is read; empty: it may speak."""
 
     def greet(self, hello: pb.Hello) -> pb.Hello:
         """Answers with the agent's own introduction; RefusedError where the two cannot work together."""
@@ -56,6 +72,7 @@ class AgentServer:
         identity: of this agent.
         host: what answers.
         message_bytes: of the largest message in either direction.
+        call_seconds: after which a call is cut off.
 
     Attributes:
         port: on which it listens.
@@ -64,9 +81,18 @@ class AgentServer:
         ConcordError: C604, when it cannot listen there.
     """
 
-    def __init__(self, address: str, identity: Identity, host: Host, *, message_bytes: int = MESSAGE_BYTES) -> None:
+    def __init__(
+        self,
+        address: str,
+        identity: Identity,
+        host: Host,
+        *,
+        message_bytes: int = MESSAGE_BYTES,
+        call_seconds: float = CALL_SECONDS,
+    ) -> None:
         checked_address(address)
-        self._host = host
+        self._host, self._call_seconds = host, call_seconds
+        self._warned: dict[str, float] = {}  # by caller: when the log last told of one of its calls
         self._turns = _Turns()
         self._pool = ThreadPoolExecutor(THREADS, "concord-answer")
         self._server = grpc.server(self._pool, options=server_options(message_bytes), maximum_concurrent_rpcs=CALLS)
@@ -104,9 +130,16 @@ class AgentServer:
         with self._turns.of(caller) as is_free:
             if not is_free:
                 return _refuse(context, grpc.StatusCode.RESOURCE_EXHAUSTED, f"more than {CALLS_OF_ONE} calls at once")
-            data = next(messages, b"")
+            late = threading.Timer(self._call_seconds, context.cancel)
+            late.start()
             try:
+                if why := self._host.objection(caller):
+                    raise RefusedError(why)
+                if (data := next(messages, None)) is None:
+                    return _refuse(context, grpc.StatusCode.CANCELLED, "no message came")
                 return answer(caller, data)
+            except grpc.RpcError:
+                raise  # the caller is gone
             except WireError as error:
                 status, why = grpc.StatusCode.INVALID_ARGUMENT, error.message
             except RefusedError as error:
@@ -114,10 +147,21 @@ class AgentServer:
             except Exception:
                 log.exception("a call of %s failed", caller)
                 return _refuse(context, grpc.StatusCode.INTERNAL, OWN_FAULT)
-        log.warning("a call of %s was refused: %s", caller, why)
+            finally:
+                late.cancel()
+        return self._turn_away(context, caller, status, why)
+
+    def _turn_away(self, context: grpc.ServicerContext, caller: str, status: grpc.StatusCode, why: str) -> bytes:
+        """Refuses a call, and tells the log, which no caller can fill."""
+        now = time.monotonic()
+        if now - self._warned.get(caller, -math.inf) >= WARNING_SECONDS:
+            self._warned[caller] = now
+            log.warning("a call of %s was refused: %s", caller, why)
         return _refuse(context, status, why)
 
     def _greet(self, caller: str, data: bytes) -> bytes:
+        if len(data) > GREET_BYTES:
+            raise WireError(f"a Hello of {len(data)} bytes, at most {GREET_BYTES} are read")
         hello = decode(pb.Hello, data)
         _check_name(caller, hello.agent)
         return encode(self._host.greet(hello))

@@ -20,7 +20,7 @@ from concord.anchors import AnchorSet
 from concord.config import RunConfig
 from concord.kinds import figures_of, kind_of
 from concord.wire.messages import encode
-from concord.wire.slices import VALUE_BYTES, overhead
+from concord.wire.slices import most_bytes
 from concord.wire.v1 import federation_pb2 as pb
 from strategies.consensus import Consensus
 from strategies.plan import NoGroups
@@ -99,7 +99,7 @@ class Forwarding(ConcordStrategy):
     def _instruct(self, round_: int, phase: pb.Phase.ValueType, node_ids: Sequence[int]) -> list[Message]:
         known = self.mail.agreement.mismatches
         self.mail.agreement = agree({c.node: c.slices for c in map(self.admission.members.__getitem__, node_ids)}, self.config)
-        for mismatch in set(self.mail.agreement.mismatches) - set(known):
+        for mismatch in set(self.mail.agreement.mismatches.values()) - set(known.values()):
             log(WARNING, "not exchanged by all: %s", mismatch)
         return super()._instruct(round_, phase, node_ids)
 
@@ -114,9 +114,7 @@ class Forwarding(ConcordStrategy):
                 if receiver not in links or receiver in said:
                     raise Rejected(Reason.UNKNOWN_GROUP, f"a parcel for {receiver[:80]!r}, which it does not expect")
                 said.add(receiver)
-                slices = [s.slice for s in links[receiver]]
-                whole = overhead(slices) + VALUE_BYTES * sum(sizes[name] for name in slices)
-                most = min(whole, self.config.overlay.budget or whole)
+                most = most_bytes({s.slice: sizes[s.slice] for s in links[receiver]}, self.config.overlay.budget)
                 size = parcel.update.ByteSize()
                 if size > most:
                     raise Rejected(Reason.WRONG_SHAPE, f"a parcel of {size} bytes for {receiver!r}, the link carries {most}")

@@ -45,6 +45,9 @@ class Hall:
         self.name = name
         self.mailbox = Mailbox(NAMES)
 
+    def objection(self, caller: str) -> str:
+        return "" if caller in NAMES else f"{caller!r} is unknown"
+
     def greet(self, hello: pb.Hello) -> pb.Hello:
         return pb.Hello(schema_version=SCHEMA_VERSION, agent=self.name)
 
@@ -53,9 +56,12 @@ class Hall:
 
 
 @contextmanager
-def serving(identity: Identity, host: Hall | None = None, port: int = 0, message_bytes: int = 1 << 20) -> Iterator[AgentServer]:
+def serving(
+    identity: Identity, host: Hall | None = None, port: int = 0, message_bytes: int = 1 << 20, call_seconds: float = 60.0
+) -> Iterator[AgentServer]:
     """An agent that can be called."""
-    with AgentServer(f"{LOOPBACK}:{port}", identity, host or Hall(identity.name), message_bytes=message_bytes) as server:
+    hall, bounds = host or Hall(identity.name), {"message_bytes": message_bytes, "call_seconds": call_seconds}
+    with AgentServer(f"{LOOPBACK}:{port}", identity, hall, **bounds) as server:  # type: ignore[arg-type]
         yield server
 
 

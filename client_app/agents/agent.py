@@ -38,7 +38,7 @@ from concord.samples import NO_LABEL, Samples
 from concord.seeding import generator_for, seeded
 from concord.wire.groups import manifest_of, pack, shapes_of, unpack
 from concord.wire.messages import SCHEMA_VERSION, WireError
-from concord.wire.slices import Flat, Window, update_of, values_of, windows
+from concord.wire.slices import Flat, Window, most_bytes, update_of, values_of, windows
 from concord.wire.v1 import federation_pb2 as pb
 
 TAKEN, SILENT = "taken", "silent"  # what came of a neighbour in a round; else why it was refused
@@ -101,6 +101,10 @@ class Agent:
     def offer(self) -> list[pb.GroupManifest]:
         """The slices that it can exchange."""
         return [manifest_of(name, shapes_of(part)) for name, part in self._slices.items()]
+
+    def most_bytes(self, agents: int) -> int:
+        """Of an update that a neighbour may say, with news of so many agents."""
+        return most_bytes(self._sizes, self._budget, agents)
 
     def hello(self) -> pb.Hello:
         """How it introduces itself."""

@@ -22,6 +22,7 @@ from concord.wire.v1 import federation_pb2 as pb
 
 VALUE_BYTES = 4
 HEADER_BYTES, PIECE_BYTES = 256, 32  # most that a message, and a piece beside the name of its slice, need beside the values
+NEWS_BYTES = 80  # most that news of one agent needs
 
 Flat = NDArray[np.float32]
 
@@ -72,6 +73,12 @@ def windows(sizes: Mapping[str, int], round_: int, budget: int) -> tuple[Window,
 def overhead(slices: Iterable[str]) -> int:
     """Bytes that a message with these slices may need beside their values."""
     return HEADER_BYTES + sum(2 * (len(name.encode()) + PIECE_BYTES) for name in slices)  # a slice may be there twice
+
+
+def most_bytes(sizes: Mapping[str, int], budget: int, agents: int = 0) -> int:
+    """Of a message with these slices at most, and news of so many agents; arguments as of `windows`."""
+    whole = overhead(sizes) + VALUE_BYTES * sum(sizes.values()) + NEWS_BYTES * agents
+    return min(whole, budget or whole)
 
 
 def update_of(

@@ -198,7 +198,7 @@ def test_only_slices_that_both_can_use_are_said(tmp_path: Path) -> None:
             if sender != receiver and held == others:
                 wanted = wanted | {f"synergistic.{'+'.join(held)}"}
             assert said[sender].get(receiver, set()) == wanted, (sender, receiver)
-    assert agreement.mismatches == ()
+    assert agreement.mismatches == {}
 
 
 @pytest.mark.parametrize("round_", [1, 2, 3])

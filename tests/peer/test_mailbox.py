@@ -29,6 +29,15 @@ def test_verdicts() -> None:
     assert (receipt.verdict, receipt.round, receipt.schema_version) == (pb.VERDICT_STRANGER, 5, 1)
 
 
+def test_an_update_that_is_too_large_is_not_kept() -> None:
+    most = update("anna").ByteSize()
+    mailbox = Mailbox(["anna"], most_bytes=most)
+    assert mailbox.put(update("anna", size=9)).verdict == pb.VERDICT_MALFORMED
+    assert mailbox.put(update("bert", size=9)).verdict == pb.VERDICT_STRANGER
+    assert mailbox.put(update("anna")).verdict == pb.VERDICT_TAKEN
+    assert mailbox.wait(1, {}) == {"anna": update("anna")}
+
+
 def test_of_one_that_is_far_ahead_the_last_rounds_are_kept() -> None:
     mailbox = Mailbox(["anna"])
     for number in range(1, 10):

@@ -132,6 +132,14 @@ def test_a_modality_that_only_one_of_them_holds_is_read_by_anything() -> None:
     assert misfit(hello("anna"), other) == misfit(other, hello("anna")) == ""
 
 
+@pytest.mark.parametrize(("slices", "tensors", "fits"), [(254, 0, True), (255, 0, False), (1, 9_998, True), (1, 9_999, False)])
+def test_an_offer_that_is_too_large_to_draw_overlays_from_is_refused(slices: int, tensors: int, fits: bool) -> None:
+    other = hello("bert")  # with two slices of a tensor
+    other.slices.extend(pb.GroupManifest(group=str(number)) for number in range(slices))
+    other.slices[0].tensors.extend(pb.TensorSpec() for _ in range(tensors))
+    assert (misfit(hello("anna"), other) == "") == fits
+
+
 @pytest.mark.parametrize("name", ["zora", "", "anna"])
 def test_whoever_it_was_not_told_of_is_refused(name: str) -> None:
     with pytest.raises(UnfitError, match=f"'{name}' is not among the agents that anna was told of"):
@@ -292,7 +300,7 @@ def test_slices_of_other_tensors_are_told_and_not_exchanged_and_all_others_are()
     agreement = membership.agreement()
     exchanged = {n: [s.slice for s in slices] for n, slices in agreement.links("anna").items()}
     assert exchanged == {"bert": ["encoder.image", "redundant-head"], "carl": ["redundant-head"]}
-    (told,) = agreement.mismatches
+    (told,) = agreement.mismatches.values()
     assert told.startswith("slice encoder.image: ")
     assert {"anna, bert: 1 tensors, weight [4, 4]", "carl: 1 tensors, weight [8, 8]"} == set(
         told.removeprefix("slice encoder.image: ").split("; ")
@@ -324,7 +332,7 @@ def test_agents_of_another_width_mix_what_they_have_in_common(tmp_path: Path) ->
     ours = [agent(config, name, BOTH) for name, config in configs.items()]
     hood = Neighbourhood(ours, configs["a"])
     assert len(hood.agreement.mismatches) == 2
-    for mismatch, modality in zip(hood.agreement.mismatches, BOTH, strict=True):
+    for mismatch, modality in zip(hood.agreement.mismatches.values(), BOTH, strict=True):
         assert mismatch.startswith(f"slice encoder.{modality}: ")
         assert {"a", "b"} == {part.strip()[0] for part in mismatch.removeprefix(f"slice encoder.{modality}: ").split("; ")}
     heard = hood.round(1).heard

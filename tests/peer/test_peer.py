@@ -214,3 +214,16 @@ def test_one_that_is_not_reached_is_told_once(ours: Identities, tmp_path: Path) 
         (line,) = lines(peer, "member")
     assert (line["agent"], line["event"]) == ("bert", "unreachable")
     assert "Connection refused" in line["detail"]
+
+
+def test_an_update_that_no_link_carries_is_refused_and_told(ours: Identities, tmp_path: Path) -> None:
+    config = tiny(tmp_path, 2, **{"overlay.budget": 3000})
+    anna, bert = (agent(config, name, IMAGE) for name in ("anna", "bert"))
+    with living(ours["anna"], anna, tmp_path, {"bert": free_port()}, 0.1) as peer:
+        peer.greet(bert.hello())
+        bert.train(1, peer.membership.agreement().links("bert"))
+        said = bert.updates(peer.membership.heard())["anna"]
+        assert peer.deliver(said).verdict == pb.VERDICT_TAKEN
+        said.heard.update({f"nobody-{number}": 1 for number in range(200)})
+        assert peer.deliver(said).verdict == pb.VERDICT_MALFORMED
+        assert [line["event"] for line in lines(peer, "member")] == ["there", "refused"]

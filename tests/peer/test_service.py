@@ -172,6 +172,63 @@ def test_one_that_holds_its_calls_open_takes_nothing_from_others(ours: Identitie
     assert codes.count(Code.OK) == CALLS_OF_ONE
 
 
+def test_one_that_holds_its_calls_open_is_cut_off_and_no_fault_of_this_end(
+    ours: Identities, caplog: pytest.LogCaptureFixture
+) -> None:
+    gate = threading.Event()
+
+    def held() -> Iterator[bytes]:
+        gate.wait(TIMEOUT)
+        yield b""
+
+    with serving(ours["bert"], call_seconds=0.3) as server, channel(server, "bert", channel_credentials(ours["anna"])) as opened:
+        begin = time.monotonic()
+        call = opened.stream_unary(f"/{SERVICE}/Deliver").future(held(), timeout=TIMEOUT)
+        assert call.code() is Code.CANCELLED
+        assert time.monotonic() - begin < TIMEOUT / 2
+        gate.set()
+        assert answers(server, "bert", ours["anna"])
+    assert caplog.records == []
+
+
+def test_of_one_that_it_was_not_told_of_nothing_is_read(ours: Identities) -> None:
+    unread = threading.Event()
+
+    def held() -> Iterator[bytes]:
+        unread.wait(TIMEOUT)
+        yield encode(update("zora"))
+
+    class Told(Hall):
+        def objection(self, caller: str) -> str:
+            return f"{caller!r} is unknown" if caller == "anna" else ""
+
+    with serving(ours["bert"], Told("bert")) as server, channel(server, "bert", channel_credentials(ours["anna"])) as opened:
+        call = opened.stream_unary(f"/{SERVICE}/Deliver").future(held(), timeout=TIMEOUT)
+        assert (call.code(), call.details()) == (Code.PERMISSION_DENIED, "'anna' is unknown")
+        unread.set()
+        assert answers(server, "bert", ours["carl"])
+
+
+def test_refusals_of_one_caller_do_not_fill_the_log(ours: Identities, caplog: pytest.LogCaptureFixture) -> None:
+    with serving(ours["bert"]) as server:
+        for caller in ("anna", "carl"):
+            with channel(server, "bert", channel_credentials(ours[caller])) as opened:
+                assert {code_of(opened, b"\xff")[0] for _ in range(5)} == {Code.INVALID_ARGUMENT}
+    assert [record.getMessage().partition(" was refused")[0] for record in caplog.records] == ["a call of anna", "a call of carl"]
+
+
+def test_an_introduction_is_small(ours: Identities) -> None:
+    large = hello("anna")
+    large.concepts.extend(["x" * 1000] * 1100)
+    with (
+        serving(ours["bert"], message_bytes=1 << 22) as server,
+        channel(server, "bert", channel_credentials(ours["anna"])) as opened,
+    ):
+        code, why = code_of(opened, encode(large), "Greet")
+        assert code is Code.INVALID_ARGUMENT
+        assert "at most 1048576 are read" in why
+
+
 def test_stopping_cuts_off_what_does_not_end(ours: Identities) -> None:
     gate = threading.Event()
 

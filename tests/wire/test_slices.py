@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from concord.errors import ConcordError
 from concord.wire.messages import SCHEMA_VERSION, WireError, decode, encode
-from concord.wire.slices import VALUE_BYTES, Flat, Window, overhead, update_of, values_of, windows
+from concord.wire.slices import VALUE_BYTES, Flat, Window, most_bytes, overhead, update_of, values_of, windows
 from concord.wire.v1 import federation_pb2 as pb
 
 Sizes = dict[str, int]
@@ -157,6 +157,14 @@ def test_every_finite_value_keeps_its_bits(values: list[float]) -> None:
     parts = (Window("x", 0, len(values)),)
     (array,) = values_of(update_of("anna", 1, flat, parts, DEGREES, {}, 0).pieces, parts).values()
     assert array.tobytes() == flat["x"].tobytes()
+
+
+@given(sizes_of_links, rounds, st.integers(0, 400), st.booleans(), st.integers(0, 5))
+def test_no_update_is_larger_than_the_bound(sizes: Sizes, round_: int, more: int, bound: bool, agents: int) -> None:
+    budget = overhead(sizes) + VALUE_BYTES + more if bound else 0
+    heard = {f"{number}".rjust(len(LONGEST_AGENT), "x"): 2**32 - 1 for number in range(agents)}
+    update = update_of(LONGEST_AGENT, round_, values_for(sizes), windows(sizes, round_, budget), DEGREES, heard, budget)
+    assert update.ByteSize() <= most_bytes(sizes, budget, agents)
 
 
 def test_bytes_are_little_endian_float32() -> None:
