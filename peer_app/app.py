@@ -15,7 +15,8 @@ from client_app.data.graph import NodeGraph
 from client_app.data.node_folder import load_node
 from client_app.node import choose_device
 from client_app.store import NodeStore
-from concord.agreement import federation_digest
+from concord.agreement import MUST_BE_ALIKE, federation_digest
+from concord.config import RunConfig
 from concord.errors import ConcordError
 from concord.run_folder import Line, RunFolder, atomic_write
 from peer_app.config import read_peer_config
@@ -27,6 +28,7 @@ from peer_app.service import AgentServer
 from peer_app.tls import read_identity
 
 TOKEN_LETTERS = 32
+LOCK_SECONDS = 5.0  # the lock of a process that was killed is free at once
 
 
 def run_agent(path: Path, tell: Callable[[Line], None]) -> dict[str, Any]:
@@ -52,7 +54,8 @@ def run_agent(path: Path, tell: Callable[[Line], None]) -> dict[str, Any]:
         what = f"{said.agent.keys} is of {identity.name!r}, the data in {said.agent.data} of {data.name!r}"
         raise ConcordError("C605", what, "give the agent keys and data of the same name")
     folder = RunFolder(said.agent.folder)
-    folder.lock()
+    folder.lock(LOCK_SECONDS)
+    _check_settings(folder, config)
     token = federation_digest(config)[:TOKEN_LETTERS]  # what was learnt with other settings is not used
     agent = Agent(config, data, anchors, choose_device(config.device), NodeStore(folder.path / "state").rounds(token))
     goes_on = agent.load()
@@ -72,6 +75,20 @@ def run_agent(path: Path, tell: Callable[[Line], None]) -> dict[str, Any]:
     export_agent(folder.model, agent)
     folder.append_metrics({"scope": "run", "event": "finished", "message": ""})
     return result
+
+
+def _check_settings(folder: RunFolder, config: RunConfig) -> None:
+    """Whether the rounds in the folder, if there are any, are of this run.
+
+    Raises:
+        ConcordError: C402, when they were done with other settings.
+    """
+    if not any(line.get("scope") == "round" for line in folder.read_metrics()):
+        return
+    before, now = folder.read_config(), config.flat()
+    if changed := [key for key in MUST_BE_ALIKE if before.get(key) != now[key]]:
+        told = ", ".join(f"{key} = {before.get(key)}" for key in changed)
+        raise ConcordError("C402", f"{folder.path} holds rounds with {told}", "set it so again, or choose another folder")
 
 
 def _result(agent: Agent, folder: RunFolder) -> dict[str, Any]:

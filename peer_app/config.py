@@ -22,15 +22,34 @@ Paths are relative to the file.
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from concord.certificates import agent_name
 from concord.config import AGENTS, RunConfig, flatten, parse_config
 from concord.errors import ConcordError
+from peer_app.options import checked_address
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+def _checked(check: Callable[[str], str]) -> AfterValidator:
+    """A check of Concord's own as one of pydantic's."""
+
+    def checked(value: str) -> str:
+        try:
+            return check(value)
+        except ConcordError as error:
+            raise ValueError(error.message) from error
+
+    return AfterValidator(checked)
+
+
+Name = Annotated[str, _checked(agent_name)]
+Address = Annotated[str, _checked(checked_address)]
 
 
 class AgentSection(BaseModel):
@@ -46,7 +65,7 @@ class AgentSection(BaseModel):
     keys: Path
     data: Path
     folder: Path
-    listen: str
+    listen: Address
     start_patience: Seconds = 120.0
     patience: Seconds = 60.0
 
@@ -57,7 +76,7 @@ class PeerConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     agent: AgentSection
-    others: dict[str, str]
+    others: dict[Name, Address]
     run: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -74,7 +93,13 @@ def read_peer_config(path: Path) -> tuple[PeerConfig, RunConfig]:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        raise ConcordError("C605", f"{path}: {key}: {first['msg']}", "see docs/peers.md for what the file says") from error
+        is_dotted = first["loc"][0] == "others" and isinstance(first["input"], dict) and len(first["loc"]) == 2
+        hint = (
+            f'write a name with a dot in quotes: "{first["loc"][-1]}.REST"'
+            if is_dotted
+            else "see docs/peers.md for what the file says"
+        )
+        raise ConcordError("C605", f"{path}: {key}: {first['msg']}", hint) from error
     base = path.absolute().parent
     paths = {name: base / getattr(said.agent, name) for name in ("keys", "data", "folder")}
     said = said.model_copy(update={"agent": said.agent.model_copy(update=paths)})

@@ -23,6 +23,7 @@ from peer_app.membership import Membership, UnfitError, majority_round
 from peer_app.neighbours import Answer, Neighbours, Reason
 from peer_app.service import RefusedError
 
+GREETERS = 16  # greetings at once
 GREET_SECONDS = 5.0
 GREET_PAUSE = 0.5  # between attempts to find those who are still to come, before round 1
 SHORT_PATIENCE = 2.0  # at least, for what is sent to somebody who is waited for no longer
@@ -57,7 +58,10 @@ class Peer:
         self.mailbox = Mailbox(current=self._next_round(), most_bytes=most_bytes)
         self._vain: Counter[str] = Counter()  # by neighbour: rounds in a row in which it was waited for in vain
         self._lock = threading.Lock()
-        self._greeters = ThreadPoolExecutor(max(1, min(16, len(self.membership.others))), "concord-greet")
+        self._greeters = ThreadPoolExecutor(GREETERS, "concord-greet")
+        self._seekers = ThreadPoolExecutor(
+            GREETERS, "concord-seek"
+        )  # of those who are gone: they keep nobody else from a greeting
         self._greeting: set[str] = set()
         self._troubles: defaultdict[str, set[str]] = defaultdict(set)  # by agent: why not, as told in the log
         self._closing = False
@@ -101,7 +105,8 @@ class Peer:
         self._write(delivery_lines(self._ended()))
         with self._lock:
             self._closing = True
-        self._greeters.shutdown(cancel_futures=True)
+        for pool in (self._greeters, self._seekers):
+            pool.shutdown(cancel_futures=True)
 
     def find_others(self, patience: float) -> None:
         """Greets all who are not there yet, once at least, until they are or patience ends."""
@@ -212,7 +217,8 @@ class Peer:
             if self._closing or name in self._greeting:
                 return
             self._greeting.add(name)
-            self._greeters.submit(self._greet_once, name)
+            pool = self._greeters if name in self.membership.present() else self._seekers
+            pool.submit(self._greet_once, name)
 
     def _greet_once(self, name: str) -> None:
         try:
@@ -223,7 +229,8 @@ class Peer:
     def _greet(self, name: str, seconds: float) -> None:
         answer = self.neighbours.greet(name, self._hello(), seconds)
         if answer.message is None:
-            self._tell_trouble(name, "refused" if answer.reason is Reason.REFUSED else "unreachable", str(answer))
+            event = Reason.REFUSED if answer.reason is Reason.REFUSED else Reason.UNREACHABLE
+            self._tell_trouble(name, event, answer.detail if answer.reason is event else str(answer))
             return
         try:
             self._let_in(answer.message)

@@ -21,7 +21,7 @@ from concord.run_folder import Line, RunFolder
 from concord.wire.messages import SCHEMA_VERSION
 from concord.wire.v1 import federation_pb2 as pb
 from peer_app.membership import Membership
-from peer_app.neighbours import Neighbours
+from peer_app.neighbours import Answer, Neighbours, Reason
 from peer_app.peer import Peer
 from peer_app.service import AgentServer
 from peer_app.tls import Identity
@@ -214,6 +214,29 @@ def test_one_that_is_not_reached_is_told_once(ours: Identities, tmp_path: Path) 
         (line,) = lines(peer, "member")
     assert (line["agent"], line["event"]) == ("bert", "unreachable")
     assert "Connection refused" in line["detail"]
+
+
+def test_who_is_gone_keeps_nobody_from_a_greeting(tmp_path: Path) -> None:
+    gone = {f"gone-{number}": "" for number in range(40)}
+    config = tiny(tmp_path, 2)
+    there, released = threading.Event(), threading.Event()
+
+    class Calls:
+        def greet(self, name: str, hello: pb.Hello, seconds: float) -> Answer[pb.Hello]:
+            there.set() if name == "bert" else released.wait(TIMEOUT)
+            return Answer(None, Reason.UNREACHABLE, "")
+
+    own = agent(config, "anna", IMAGE)
+    membership = Membership(own.hello(), ["bert", *gone], config)
+    membership.take(agent(config, "bert", IMAGE).hello())
+    peer = Peer(own, membership, Calls(), RunFolder(tmp_path), 0.0, 1.0)  # type: ignore[arg-type]
+    for name in (*gone, "bert"):
+        peer._greet_soon(name)
+    assert there.wait(TIMEOUT / 2)
+    peer._closing = True
+    released.set()
+    for pool in (peer._greeters, peer._seekers):
+        pool.shutdown()
 
 
 def test_an_update_that_no_link_carries_is_refused_and_told(ours: Identities, tmp_path: Path) -> None:
