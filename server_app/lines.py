@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from concord.config import RunConfig
+from concord.config import AGENTS, RunConfig
 from concord.functional.classification import macro_f1
 from concord.functional.gram import consensus
 from concord.wire.messages import gram_from_wire
@@ -21,6 +21,7 @@ from server_app.semantic_lines import homophily_lines
 from strategies.state import Outcome
 from strategies.validation import Rejection
 
+NAME_LETTERS, REASON_LETTERS = 80, 300  # most of what nodes write themselves
 Line = dict[str, Any]
 
 
@@ -35,6 +36,7 @@ def outcome_lines(outcome: Outcome, config: RunConfig, round_: int, seconds: flo
         *_weight_lines(outcome, round_),
         *_cka_lines(reports, round_, concepts, config),
         *homophily_lines(reports, round_),
+        *(_link_lines(reports, round_) if config.method in AGENTS else ()),
         {
             "scope": "round",
             "round": round_,
@@ -142,6 +144,21 @@ def _ranking_figures(parts: list[pb.Ranking]) -> Line:
         "chance": sum(part.chance for part in parts) / questions,
         "questions": questions,
     }
+
+
+def _link_lines(reports: list[pb.Report], round_: int) -> list[Line]:
+    """What came of each agent's neighbours in the round before, as it says itself."""
+    return [
+        {
+            "scope": "link",
+            "round": round_ - 1,
+            "node": report.node,
+            "neighbour": o.neighbour[:NAME_LETTERS],
+            "received": o.outcome[:REASON_LETTERS],
+        }
+        for report in reports
+        for o in report.outcomes
+    ]
 
 
 def _weight_lines(outcome: Outcome, round_: int) -> list[Line]:

@@ -104,6 +104,10 @@ class Forwarding(ConcordStrategy):
         return super()._instruct(round_, phase, node_ids)
 
     def _check_parcels(self, reply: Accepted) -> None:
+        if len(reply.report.outcomes) > len(self.admission.members):
+            raise Rejected(
+                Reason.UNDECODABLE, f"what came of {len(reply.report.outcomes)} neighbours, more than there are agents"
+            )
         links = self.mail.agreement.links(reply.census.node)
         sizes = {m.group: sum(math.prod(spec.shape) for spec in m.tensors) for m in reply.census.slices}
         said: set[str] = set()

@@ -59,7 +59,8 @@ class AgentNode:
         kept = self.store.rounds(token_from_wire(instruction.run_token))
         agent = Agent(self.config, self.data, self.anchors, self.device, kept)
         if agent.load(before=instruction.round) and agent.trained:
-            agent.mix({update.agent: update for update in instruction.received})
+            heard = agent.mix({update.agent: update for update in instruction.received})
+            report.outcomes.extend(pb.LinkOutcome(neighbour=h.neighbour, outcome=h.outcome) for h in heard)
         report.evaluations.extend(agent.evaluate())
         if instruction.phase == pb.PHASE_TRAIN:
             report.losses.update(agent.train(instruction.round, links_from_wire(instruction.links)))

@@ -259,6 +259,11 @@ def test_a_value_that_is_not_finite_is_refused_by_the_receiver(tmp_path: Path) -
     result, figures = forwarded(config, intercept)
     assert result.rejections == []  # the server reads no values
     assert figures == whole_run(config, lambda round_, sender, receiver: (round_, sender) != (2, NAME))
+    links = lines(tmp_path, "link")
+    assert {line["round"] for line in links} == set(range(1, config.rounds + 1))
+    refused = {(line["round"], line["neighbour"]) for line in links if line["received"] != "taken"}
+    assert refused == {(2, NAME)}
+    assert all("not finite" in line["received"] for line in links if line["neighbour"] == NAME and line["round"] == 2)
 
 
 class Comings(NamedNodes):

@@ -843,6 +843,7 @@ class Report(_message.Message):
     MOMENTS_FIELD_NUMBER: _builtins.int
     RANKINGS_FIELD_NUMBER: _builtins.int
     HOMOPHILY_FIELD_NUMBER: _builtins.int
+    OUTCOMES_FIELD_NUMBER: _builtins.int
     schema_version: _builtins.int
     round: _builtins.int
     node: _builtins.str
@@ -881,6 +882,10 @@ class Report(_message.Message):
     def homophily(self) -> _containers.RepeatedCompositeFieldContainer[Global___HomophilyBin]:
         """of a party to a graph, at the end of a run, in ascending order"""
 
+    @_builtins.property
+    def outcomes(self) -> _containers.RepeatedCompositeFieldContainer[Global___LinkOutcome]:
+        """of an agent: what came of its neighbours in the round before"""
+
     def __init__(
         self,
         *,
@@ -900,14 +905,40 @@ class Report(_message.Message):
         moments: Global___AnchorMoments | None = ...,
         rankings: _abc.Iterable[Global___Ranking] | None = ...,
         homophily: _abc.Iterable[Global___HomophilyBin] | None = ...,
+        outcomes: _abc.Iterable[Global___LinkOutcome] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["moments", b"moments", "prototypes", b"prototypes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["anchor_digest", b"anchor_digest", "embeddings", b"embeddings", "evaluations", b"evaluations", "grams", b"grams", "groups", b"groups", "homophily", b"homophily", "losses", b"losses", "moments", b"moments", "needs_base", b"needs_base", "node", b"node", "parcels", b"parcels", "prototypes", b"prototypes", "rankings", b"rankings", "round", b"round", "schema_version", b"schema_version", "seconds", b"seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["anchor_digest", b"anchor_digest", "embeddings", b"embeddings", "evaluations", b"evaluations", "grams", b"grams", "groups", b"groups", "homophily", b"homophily", "losses", b"losses", "moments", b"moments", "needs_base", b"needs_base", "node", b"node", "outcomes", b"outcomes", "parcels", b"parcels", "prototypes", b"prototypes", "rankings", b"rankings", "round", b"round", "schema_version", b"schema_version", "seconds", b"seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Report: _TypeAlias = Report  # noqa: Y015
+
+@_typing.final
+class LinkOutcome(_message.Message):
+    """What came of a neighbour in a round."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NEIGHBOUR_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    neighbour: _builtins.str
+    outcome: _builtins.str
+    """taken, silent, or why it was left out"""
+    def __init__(
+        self,
+        *,
+        neighbour: _builtins.str = ...,
+        outcome: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["neighbour", b"neighbour", "outcome", b"outcome"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LinkOutcome: _TypeAlias = LinkOutcome  # noqa: Y015
 
 @_typing.final
 class Link(_message.Message):
