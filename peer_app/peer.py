@@ -1,7 +1,7 @@
 """One agent on its own machine: it trains, says its slices to its neighbours, waits for theirs a while, mixes, and goes on.
 
 Nothing that another agent does ends it or holds it up for long: who is silent is left out, once waited for, and waited for
-half as long each time until it is heard again; who has gone too far ahead is caught up with; who is gone is missed in no
+half as long each time until it goes on; who has gone too far ahead is caught up with; who is gone is missed in no
 overlay. What every agent did in every round is in the log.
 """
 
@@ -63,6 +63,7 @@ class Peer:
             GREETERS, "concord-seek"
         )  # of those who are gone: they keep nobody else from a greeting
         self._greeting: set[str] = set()
+        self._said: dict[str, int] = {}  # by neighbour: the last round of which it has spoken
         self._troubles: defaultdict[str, set[str]] = defaultdict(set)  # by agent: why not, as told in the log
         self._closing = False
         self._under_way: list[Delivery] = []
@@ -92,6 +93,9 @@ class Peer:
             self._tell_trouble(update.agent, "refused", f"an update of {update.ByteSize()} bytes is too large")
         elif receipt.verdict != pb.VERDICT_STRANGER:
             self.membership.hear(update)
+            if update.round > self._said.get(update.agent, 0):  # it may be behind, but it goes on: it is waited for again
+                self._said[update.agent] = update.round
+                del self._vain[update.agent]
         return receipt
 
     # The loop.

@@ -40,7 +40,7 @@ def say(line: Line, console: Console) -> None:
 def figures_table(result: dict[str, Any]) -> Table:
     """Accuracy of the agent's predictions by split."""
     heard = result["heard-from"]
-    caption = None if heard else "It exchanged with nobody: metrics.jsonl says why."
+    caption = None if heard else "It heard nobody: see member and link in metrics.jsonl."
     table = Table(title=f"{result['agent']} ({result['method']} on {result['suite']})", caption=caption)
     splits = list(result["accuracy"])
     for header in ("prediction", *splits):

@@ -29,4 +29,4 @@ def test_that_nothing_was_exchanged_is_told_with_the_figures(heard: list[str], t
     console = Console(file=io.StringIO(), width=100)
     console.print(figures_table(result))
     shown = " ".join(console.file.getvalue().split())  # type: ignore[attr-defined]
-    assert ("It exchanged with nobody: metrics.jsonl says why." in shown) == told
+    assert ("It heard nobody: see member and link in metrics.jsonl." in shown) == told

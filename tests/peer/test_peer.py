@@ -250,3 +250,19 @@ def test_an_update_that_no_link_carries_is_refused_and_told(ours: Identities, tm
         said.heard.update({f"nobody-{number}": 1 for number in range(200)})
         assert peer.deliver(said).verdict == pb.VERDICT_MALFORMED
         assert [line["event"] for line in lines(peer, "member")] == ["there", "refused"]
+
+
+def test_one_that_is_behind_and_goes_on_is_waited_for_again(ours: Identities, tmp_path: Path) -> None:
+    config = tiny(tmp_path, 9)
+    anna, bert = (agent(config, name, IMAGE) for name in ("anna", "bert"))
+    anna.skip_to(6)
+    waits: list[float] = []
+    with living(ours["anna"], anna, tmp_path, {"bert": free_port()}, 0.2) as peer:
+        peer.greet(bert.hello())
+        for said in (None, 2, 2):  # what bert says before each of the rounds 7 to 9
+            if said is not None:
+                late = pb.SliceUpdate(schema_version=SCHEMA_VERSION, agent="bert", round=said)
+                assert peer.deliver(late).verdict == pb.VERDICT_LATE
+            waits.append(peer._patience_with("bert"))
+            peer.round()
+    assert waits == [0.2, 0.2, 0.1]
