@@ -14,11 +14,12 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from concord.errors import ConcordError
 from concord.graphs import GRAPHS, Task
 from concord.scenario import scenario_words, task_of
+from concord.section import Section
 
 Scalar = str | int | float | bool
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -37,17 +38,6 @@ AUTO: Mapping[str, Mapping[str, str]] = {
     "stage": {"graph.architecture": "stage"},
     **{name: {"adapter.scope": "modality", "adapter.kind": "full"} for name in AGENTS},
 }
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(
-        alias_generator=lambda name: name.replace("_", "-"),
-        populate_by_name=True,
-        extra="forbid",
-        frozen=True,
-        strict=True,
-        allow_inf_nan=False,
-    )
 
 
 class ModelConfig(Section):

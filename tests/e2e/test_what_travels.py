@@ -17,8 +17,9 @@ from pydantic.fields import FieldInfo
 from safetensors.torch import load_file
 from tiny_run import CENSUS, FINAL, ONE_EACH, TRAIN, Settings, at, instruction_of, lines, open_tiny, report_of, run_tiny
 
-from concord.config import GeoLoraConfig, PrecisionConfig, Scalar, Section
+from concord.config import GeoLoraConfig, PrecisionConfig, Scalar
 from concord.run_folder import RunFolder
+from concord.section import Section
 from concord.wire.groups import shapes_from_manifest, unpack
 from concord.wire.messages import encode
 from concord.wire.records import arrays_from_record, record_bytes
