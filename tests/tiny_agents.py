@@ -97,3 +97,33 @@ def say(everyone: Sequence[Agent]) -> Updates:
 
 def heard_by(name: str, said: Updates) -> dict[str, pb.SliceUpdate]:
     return {sender: updates[name] for sender, updates in said.items() if name in updates}
+
+
+def scattered(of: Agent, seed: int) -> None:
+    """Other values in everything that the agent trains."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in of.model.trained().values():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator))
+
+
+def before_mixing(
+    folder: Path, settings: Settings = DEFAULTS, method: str = "parse", round_: int = 1
+) -> tuple[list[Agent], Agreement]:
+    """Agents after training, each with values of its own."""
+    config = agent_config(folder, method, {"local-steps": 1, "aggregation.norm-bound": 1e4, **settings})
+    everyone = agents(config, HELD)
+    agreement = agreement_of(everyone, config)
+    for number, one in enumerate(everyone):
+        one.train(round_, agreement.links(one.name))
+        scattered(one, number)
+    return everyone, agreement
+
+
+def stacked(everyone: Sequence[Agent]) -> dict[str, dict[str, Tensor]]:
+    """By slice and agent its values [P], float64."""
+    found: dict[str, dict[str, Tensor]] = {}
+    for one in everyone:
+        for name, values_P in values_by_slice(one.config, one.model).items():
+            found.setdefault(name, {})[one.name] = values_P
+    return found

@@ -15,14 +15,10 @@ from client_app.agents.agent import TAKEN
 from concord.agreement import MUST_BE_ALIKE, agree, federation_digest, links_from_wire, links_to_wire, settings_alike
 from concord.config import RunConfig, parse_config
 from concord.overlay import build_overlay
-from concord.run_folder import RunFolder
 from concord.wire.messages import SCHEMA_VERSION, encode
 from concord.wire.v1 import federation_pb2 as pb
 from peer_app.in_process import Neighbourhood
 from peer_app.membership import Membership, UnfitError, majority_round, misfit
-from peer_app.neighbours import Neighbours
-from peer_app.peer import Peer
-from peer_app.tls import Identity
 
 OTHERS = ("bert", "carl", "dora", "emil")
 PATIENCE = 3
@@ -388,19 +384,3 @@ def test_at_least_half_of_the_neighbours_are_in_it_or_beyond_and_few_liars_move_
 def test_where_the_others_say_nothing_half_of_the_neighbours_or_fewer_move_nobody(neighbours: int, data: st.DataObject) -> None:
     liars = data.draw(st.integers(0, neighbours // 2))
     assert majority_round(dict(enumerate([7] * (neighbours - liars) + [10**9] * liars))) == 7  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("width", [16, 32])
-def test_a_peer_tells_once_what_is_not_exchanged(width: int, ours: dict[str, Identity], tmp_path: Path) -> None:
-    config = agent_config(tmp_path, "dsgd-modality", {"local-steps": 1, "rounds": 2})
-    another = agent_config(tmp_path, "dsgd-modality", {"model.width": width, "rounds": 2})
-    anna, bert = agent(config, "anna", IMAGE), agent(another, "bert", IMAGE)
-    membership = Membership(anna.hello(), ["bert"], config)
-    membership.take(bert.hello())
-    with Neighbours(ours["anna"]) as neighbours:
-        peer = Peer(anna, membership, neighbours, RunFolder(tmp_path), 0.0, 0.05)
-        peer.run()
-    log = peer.folder.read_metrics()
-    assert [line["round"] for line in log if line["scope"] == "round"] == [1, 2]
-    told = [line["detail"] for line in log if line.get("event") == "mismatch"]
-    assert [text.partition(": ")[0] for text in told] == ([] if width == 16 else ["slice encoder.image"])

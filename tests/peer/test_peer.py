@@ -266,3 +266,19 @@ def test_one_that_is_behind_and_goes_on_is_waited_for_again(ours: Identities, tm
             waits.append(peer._patience_with("bert"))
             peer.round()
     assert waits == [0.2, 0.2, 0.1]
+
+
+@pytest.mark.parametrize("width", [16, 32])
+def test_a_peer_tells_once_what_is_not_exchanged(width: int, ours: dict[str, Identity], tmp_path: Path) -> None:
+    config = agent_config(tmp_path, "dsgd-modality", {"local-steps": 1, "rounds": 2})
+    another = agent_config(tmp_path, "dsgd-modality", {"model.width": width, "rounds": 2})
+    anna, bert = agent(config, "anna", IMAGE), agent(another, "bert", IMAGE)
+    membership = Membership(anna.hello(), ["bert"], config)
+    membership.take(bert.hello())
+    with Neighbours(ours["anna"]) as neighbours:
+        peer = Peer(anna, membership, neighbours, RunFolder(tmp_path), 0.0, 0.05)
+        peer.run()
+    log = peer.folder.read_metrics()
+    assert [line["round"] for line in log if line["scope"] == "round"] == [1, 2]
+    told = [line["detail"] for line in log if line.get("event") == "mismatch"]
+    assert [text.partition(": ")[0] for text in told] == ([] if width == 16 else ["slice encoder.image"])
