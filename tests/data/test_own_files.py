@@ -130,6 +130,7 @@ HUGE_SHAPE = npy(np.zeros(1)).replace(b"(1,), }", b"(%d,), }" % 10**14)[:4000]
         ("series", HUGE_SHAPE, "numbers"),
         ("series", npz(a=HUGE_SHAPE), "numbers"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "file",  # contents have the time in them
 )
 def test_a_file_that_is_no_sample_is_told(tmp_path: Path, kind: str, content: bytes, why: str) -> None:
     path = tmp_path / "sample"
