@@ -9,6 +9,7 @@ from typing import Literal
 
 from client_app.data.packs import PackFile, how_to_mend
 from client_app.data.registry import SUITES, find_suite
+from concord.own import OWN
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,19 @@ class Finding:
     hint: str
 
 
+OWN_ROW = SuiteRow(
+    name=OWN,
+    modalities="image, audio, text, series",
+    what="your own folders of files, a node each",
+    data="a folder a node",
+    licence="yours to say",
+    origin="your own: see docs/own-data.md",
+)
+
+
 def list_suites() -> list[SuiteRow]:
-    """One row a suite."""
-    return [
+    """One row a suite, data of one's own last."""
+    suites = [
         SuiteRow(
             name=suite.name,
             modalities=", ".join(suite.modality_names),
@@ -46,6 +57,7 @@ def list_suites() -> list[SuiteRow]:
         )
         for suite in SUITES.values()
     ]
+    return [*suites, OWN_ROW]
 
 
 def check_suite(name: str, data: Path) -> list[Finding]:
