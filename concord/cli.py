@@ -156,7 +156,7 @@ def data_check(
     """Checks that the data of a suite, or of your own, is complete and readable; exits 1 when it is not."""
     from concord.commands import inspect, own
 
-    if Path(suite).is_dir() and not inspect.is_suite(suite):
+    if inspect.is_folder(suite):
         sound = own.check_folder(Path(suite), anchors, Console(), deep=deep, as_json=as_json)
     else:
         sound = inspect.check_data(suite, data or Path(), Console())

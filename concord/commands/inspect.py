@@ -34,11 +34,14 @@ def list_data(console: Console) -> None:
         console.print(block)
 
 
-def is_suite(name: str) -> bool:
-    """Whether a name is that of a suite."""
+def is_folder(name: str) -> bool:
+    """Whether a name is that of a folder, and not of a suite; ConcordError C204 where it is neither."""
     from client_app.data.registry import SUITES
 
-    return name in SUITES
+    if name not in SUITES and not Path(name).is_dir():
+        hint = "name one of `concord data list`, or the folder of your own data"
+        raise ConcordError("C204", f"{name!r} is neither a suite with files nor a folder", hint)
+    return name not in SUITES
 
 
 def check_data(suite: str, data: Path, console: Console) -> bool:

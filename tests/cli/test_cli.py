@@ -253,7 +253,9 @@ def test_data_check(concord: Callable[..., Outcome], tmp_path: Path) -> None:
     assert status == 1
     assert out.startswith("error ")
     assert "What to do: " in out
-    assert concord("data", "check", "nope")[0] == 2
+    status, _, err = concord("data", "check", "nope")
+    assert status == 2
+    assert "'nope' is neither a suite with files nor a folder" in err
 
 
 def test_config_lists_every_key(concord: Callable[..., Outcome]) -> None:
