@@ -14,7 +14,7 @@ from client_app.agents.node import AgentNode
 from client_app.answers import answer_from_tensors, answer_to_tensors, question_of
 from client_app.data.graph import NodeGraph
 from client_app.data.node_data import NodeData
-from client_app.data.node_folder import load_node
+from client_app.data.node_folder import load_node, not_all_data
 from client_app.graphs.node import GraphNode
 from client_app.methods import METHODS
 from client_app.node import Node, choose_device, node_folder
@@ -93,8 +93,7 @@ def _own_data(config: RunConfig, folder: Path, anchors: str, state: str) -> tupl
     if config.suite != OWN:
         return load_node(folder, config, pooled=_pooled(config))
     if _pooled(config):
-        what = f"{folder} holds one node's data, and {config.method} needs all data in one place"
-        raise ConcordError("C205", what, "run it in simulation")
+        raise not_all_data(folder, config)
     from client_app.data.own.node import load_own
 
     public = load_anchors(Path(anchors or config.anchors))

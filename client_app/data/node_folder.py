@@ -86,9 +86,7 @@ def load_node(folder: Path, config: RunConfig, *, pooled: bool) -> tuple[NodeDat
     """
     manifest = _read_manifest(folder)
     if pooled:
-        raise ConcordError(
-            "C205", f"{folder} holds one node's data, and {config.method} needs all data in one place", "run it in simulation"
-        )
+        raise not_all_data(folder, config)
     wanted = {"suite": config.suite, "seed": config.seed, "scenario": config.scenario}
     other = [f"{key} {manifest.get(key)!r}, the run has {value!r}" for key, value in wanted.items() if manifest.get(key) != value]
     if other:
@@ -106,6 +104,12 @@ def load_node(folder: Path, config: RunConfig, *, pooled: bool) -> tuple[NodeDat
         raise ConcordError("C203", f"{folder} holds no training sample", _AGAIN)
     joint = _read_joint(folder, manifest["paired"], train, tests) if "paired" in manifest else {}
     return NodeData(str(manifest["node"]), train, tests, joint), load_anchors(folder / ANCHORS)
+
+
+def not_all_data(folder: Path, config: RunConfig) -> ConcordError:
+    """C205 for a method that needs the data of all nodes."""
+    what = f"{folder} holds one node's data, and {config.method} needs all data in one place"
+    return ConcordError("C205", what, "run it in simulation")
 
 
 def _write_samples(folder: Path, node: NodeData) -> None:

@@ -51,6 +51,32 @@ class Positions(nn.Module):
         return embeds_BLD + self.position[: embeds_BLD.shape[1]]
 
 
+def convolutions_over_time(channels: int, width: int) -> nn.Sequential:
+    """From channels [B, K, T] to [B, D, T / 8]: three strided convolutions."""
+    return nn.Sequential(
+        nn.Conv1d(channels, 48, 5, stride=2, padding=2),
+        nn.GroupNorm(4, 48),
+        nn.GELU(),
+        nn.Conv1d(48, 48, 5, stride=2, padding=2),
+        nn.GroupNorm(4, 48),
+        nn.GELU(),
+        nn.Conv1d(48, width, 5, stride=2, padding=2),
+    )
+
+
+def convolutions_to_grid(colours: int, hidden: int, width: int) -> nn.Sequential:
+    """From pictures [B, C, H, W] of 25..32 pixels a side to a 4 x 4 grid [B, D, 16]: three strided convolutions."""
+    return nn.Sequential(
+        nn.Conv2d(colours, hidden, 5, stride=2, padding=2),
+        nn.GELU(),
+        nn.Conv2d(hidden, 2 * hidden, 5, stride=2, padding=2),
+        nn.GroupNorm(4, 2 * hidden),
+        nn.GELU(),
+        nn.Conv2d(2 * hidden, width, 3, stride=2, padding=1),
+        nn.Flatten(2),
+    )
+
+
 def uniform(shape: int | tuple[int, ...], low: float, high: float, generator: Generator) -> Tensor:
     """Uniform numbers in [low, high)."""
     size = (shape,) if isinstance(shape, int) else shape

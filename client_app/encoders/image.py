@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Generator, Tensor, nn
 
-from client_app.encoders.encoder import TOKENS, Encoder, Positions, Tokens, affine_view, small_movement
+from client_app.encoders.encoder import TOKENS, Encoder, Positions, Tokens, affine_view, convolutions_to_grid, small_movement
 
 
 class ImageTokeniser(nn.Module):
@@ -19,15 +19,7 @@ class ImageTokeniser(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.convolutions = nn.Sequential(
-            nn.Conv2d(1, 24, 5, stride=2, padding=2),
-            nn.GELU(),
-            nn.Conv2d(24, 48, 5, stride=2, padding=2),
-            nn.GroupNorm(4, 48),
-            nn.GELU(),
-            nn.Conv2d(48, width, 3, stride=2, padding=1),
-            nn.Flatten(2),
-        )
+        self.convolutions = convolutions_to_grid(1, 24, width)
         self.positions = Positions(TOKENS, width)
 
     def forward(self, x_BHW: Tensor) -> Tokens:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Generator, Tensor, nn
 
-from client_app.encoders.encoder import TOKENS, Encoder, Positions, Tokens, affine_view, small_movement
+from client_app.encoders.encoder import TOKENS, Encoder, Positions, Tokens, affine_view, convolutions_to_grid, small_movement
 
 COLOURS = 3
 BRIGHTNESS, TINT, NOISE = 0.2, 0.1, 0.03  # deviations of the strongest views, of values in 0..1
@@ -22,15 +22,7 @@ class PictureTokeniser(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.convolutions = nn.Sequential(
-            nn.Conv2d(COLOURS, 32, 5, stride=2, padding=2),
-            nn.GELU(),
-            nn.Conv2d(32, 64, 5, stride=2, padding=2),
-            nn.GroupNorm(4, 64),
-            nn.GELU(),
-            nn.Conv2d(64, width, 3, stride=2, padding=1),
-            nn.Flatten(2),
-        )
+        self.convolutions = convolutions_to_grid(COLOURS, 32, width)
         self.positions = Positions(TOKENS, width)
 
     def forward(self, x_BCHW: Tensor) -> Tokens:

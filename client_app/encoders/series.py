@@ -10,7 +10,7 @@ from functools import partial
 import torch
 from torch import Generator, Tensor, nn
 
-from client_app.encoders.encoder import TOKENS, Encoder, Positions, Tokens
+from client_app.encoders.encoder import TOKENS, Encoder, Positions, Tokens, convolutions_over_time
 from client_app.encoders.window import shifted
 from concord.errors import ConcordError
 
@@ -33,15 +33,7 @@ class SeriesTokeniser(nn.Module):
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
-        self.convolutions = nn.Sequential(
-            nn.Conv1d(channels, 48, 5, stride=2, padding=2),
-            nn.GroupNorm(4, 48),
-            nn.GELU(),
-            nn.Conv1d(48, 48, 5, stride=2, padding=2),
-            nn.GroupNorm(4, 48),
-            nn.GELU(),
-            nn.Conv1d(48, width, 5, stride=2, padding=2),
-        )
+        self.convolutions = convolutions_over_time(channels, width)
         self.level = nn.Linear(4 * len(WAVES) * channels, width)
         self.positions = Positions(TOKENS, width)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Generator, Tensor, nn
 
-from client_app.encoders.encoder import TOKENS, Encoder, Positions, Tokens, uniform
+from client_app.encoders.encoder import TOKENS, Encoder, Positions, Tokens, convolutions_over_time, uniform
 
 UNITS, AXES = 5, 3
 CHANNELS = UNITS * AXES
@@ -27,15 +27,7 @@ class WindowTokeniser(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.convolutions = nn.Sequential(
-            nn.Conv1d(CHANNELS, 48, 5, stride=2, padding=2),
-            nn.GroupNorm(4, 48),
-            nn.GELU(),
-            nn.Conv1d(48, 48, 5, stride=2, padding=2),
-            nn.GroupNorm(4, 48),
-            nn.GELU(),
-            nn.Conv1d(48, width, 5, stride=2, padding=2),
-        )
+        self.convolutions = convolutions_over_time(CHANNELS, width)
         self.level = nn.Linear(2 * CHANNELS, width)
         self.positions = Positions(TOKENS, width)
 

@@ -28,7 +28,7 @@ def nearest(query_ND: Tensor, gallery_MD: Tensor, k: int) -> tuple[Tensor, Tenso
     Returns:
         Their rows in the gallery [N, K], int64, and the cosines [N, K], float64.
     """
-    cosine_NM = _cosines(query_ND, gallery_MD)
+    cosine_NM = _cosines(query_ND, unit_rows(gallery_MD.double()))
     row_NK = _ranking(cosine_NM)[:, :k]
     return row_NK, cosine_NM.gather(1, row_NK)
 
@@ -60,10 +60,11 @@ def retrieval_scores(
     if len(query_ND) != len(query_label_N) or len(gallery_MD) != len(gallery_label_M):
         labels = (len(query_label_N), len(gallery_label_M))
         raise ValueError(f"{labels} labels for {(len(query_ND), len(gallery_MD))} queries and items")
+    unit_MD = unit_rows(gallery_MD.double())
     rank_M = torch.arange(1, len(gallery_MD) + 1, dtype=torch.float64, device=gallery_MD.device)
     precision_sum = average_precision_sum = 0.0
     for chunk_BD, label_B in zip(torch.split(query_ND, _CHUNK), torch.split(query_label_N, _CHUNK), strict=True):
-        ranking_BM = _ranking(_cosines(chunk_BD, gallery_MD))
+        ranking_BM = _ranking(_cosines(chunk_BD, unit_MD))
         relevant_BM = (gallery_label_M[ranking_BM] == label_B[:, None]).double()
         precision_BM = relevant_BM.cumsum(dim=1) / rank_M
         average_precision_B = (precision_BM * relevant_BM).sum(dim=1) / relevant_BM.sum(dim=1).clamp(min=1)
@@ -72,9 +73,9 @@ def retrieval_scores(
     return precision_sum / len(query_ND), average_precision_sum / len(query_ND)
 
 
-def _cosines(query_BD: Tensor, gallery_MD: Tensor) -> Tensor:
-    """Cosines [B, M], float64; rounded, so that rounding errors break no ties."""
-    return (unit_rows(query_BD.double()) @ unit_rows(gallery_MD.double()).T).round(decimals=_DECIMALS)
+def _cosines(query_BD: Tensor, unit_MD: Tensor) -> Tensor:
+    """Cosines [B, M] with rows of length one, float64; rounded, so that rounding errors break no ties."""
+    return (unit_rows(query_BD.double()) @ unit_MD.T).round(decimals=_DECIMALS)
 
 
 def _ranking(cosine_BM: Tensor) -> Tensor:

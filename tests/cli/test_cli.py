@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from command_line import Outcome, caller
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -24,7 +25,6 @@ from concord.run_folder import RunFolder
 from server_app.checkpoint import FILE as CHECKPOINT
 from server_app.results import Accuracy, Bytes, Result, Seconds, save_result
 
-Outcome = tuple[int, str, str]
 RESULT = Result(
     method="geolora",
     suite="demo",
@@ -40,17 +40,7 @@ RESULT = Result(
 
 @pytest.fixture
 def concord(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
-    """Calls the command as a shell would: exit status, standard output, standard error."""
-    monkeypatch.setenv("COLUMNS", "120")
-
-    def call(*arguments: str) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["concord", *arguments])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        out, err = capsys.readouterr()
-        return int(left.value.code or 0), out, err
-
-    return call
+    return caller(monkeypatch, capsys, columns=120)
 
 
 @pytest.fixture

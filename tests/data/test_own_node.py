@@ -181,7 +181,7 @@ def test_samples_without_a_label_are_learnt_from_and_not_tested(tmp_path: Path, 
 
 def test_mistakes_are_told(tmp_path: Path, config: RunConfig, anchors: AnchorSet) -> None:
     folder = write_sounds(tmp_path / "clinic")
-    for scenario in ("missing=0.5", "disjoint-labels"):
+    for scenario in ("missing=0.5", "disjoint-labels", "task=links"):
         with pytest.raises(ConcordError, match="C204"):
             load_own(folder, config.model_copy(update={"scenario": scenario}), anchors)
     with pytest.raises(ConcordError, match="C103"):

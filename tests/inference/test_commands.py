@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,17 +12,17 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from command_line import Outcome, caller
 from PIL import Image
 from pyarrow import parquet
 
 from client_app.data.federation import build_federation
-from concord import cli, load_model
+from concord import load_model
 from concord.errors import ConcordError
 from concord.functional.retrieval import retrieval_scores
 from server_app.run import Run
 
 PAGE = Path(__file__).parents[2] / "docs" / "using.md"
-Outcome = tuple[int, str, str]
 
 
 @pytest.fixture
@@ -44,17 +43,7 @@ def home(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def concord(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
-    """Calls the command as a shell would: exit status, standard output, standard error."""
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def call(*arguments: str) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["concord", *arguments])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        out, err = capsys.readouterr()
-        return int(left.value.code or 0), out, err
-
-    return call
+    return caller(monkeypatch, capsys, columns=200)
 
 
 def blocks(language: str) -> list[str]:

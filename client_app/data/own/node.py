@@ -20,6 +20,7 @@ from client_app.data.own.features import features
 from client_app.data.own.index import entries_of, read_entries
 from client_app.data.own.layout import Dataset, Source, read_dataset
 from client_app.data.own.roles import Role, roles_of
+from client_app.data.suite import OF_GRAPHS
 from client_app.encoders import encoder_of
 from client_app.files.unreadable import printable
 from concord.anchors import AnchorSet
@@ -32,9 +33,7 @@ from concord.scenario import parse_scenario
 TOGETHER = 32  # samples in memory at once, for encoders that take many faster than one by one
 TESTS: tuple[Role, ...] = ("random", "unseen")
 _DEALT = "own data are where their owners have them, nothing is dealt"
-REFUSED = MappingProxyType(
-    dict.fromkeys(("disjoint-labels", "missing", "multimodal", "unbalanced", "skew", "graph", "drift"), _DEALT)
-)
+REFUSED = MappingProxyType(dict.fromkeys(("disjoint-labels", "missing", "multimodal", "unbalanced", "skew"), _DEALT) | OF_GRAPHS)
 
 
 def load_own(folder: Path, config: RunConfig, anchors: AnchorSet, kept: Path | None = None) -> NodeData:
