@@ -9,7 +9,7 @@ Legend: see `client_app.graphs.network`; P pairs, Q questions, A answers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import combinations, permutations
 
 import torch
@@ -26,14 +26,18 @@ from concord.functional.rows import unit_rows
 from concord.graphs import LINKS, direction
 
 
-def task_loss(network: GraphNetwork, seen: Seen, graph: NodeGraph, config: RunConfig) -> Tensor | None:
-    """The loss of the run's task; None where a party has nothing to learn it from."""
+def task_loss(network: GraphNetwork, seen: Callable[[], Seen], graph: NodeGraph, config: RunConfig) -> Tensor | None:
+    """The loss of the run's task; None where a party has nothing to learn it from.
+
+    Args:
+        seen: gives the nodes as the network sees them with all their modalities; not called where the task does not ask for it.
+    """
     if config.task == "links":
-        return link_loss(seen.out_NO, graph.edges)
+        return link_loss(seen().out_NO, graph.edges)
     if config.task == "retrieval":
         return retrieval_loss(network, graph, config.graph.retrieval_temperature)
     learnt_N = graph.parts[TRAIN]
-    return F.cross_entropy(seen.out_NO[learnt_N], graph.y[learnt_N]) if len(learnt_N) else None
+    return F.cross_entropy(seen().out_NO[learnt_N], graph.y[learnt_N]) if len(learnt_N) else None
 
 
 def link_loss(out_NO: Tensor, edge_2E: Tensor) -> Tensor | None:

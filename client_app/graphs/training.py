@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -58,14 +59,14 @@ def train_network(network: GraphNetwork, graph: NodeGraph, config: RunConfig, sh
 
 def objective(network: GraphNetwork, graph: NodeGraph, config: RunConfig, shared: Shared) -> dict[str, Tensor]:
     """Named scalar terms, already weighted."""
-    seen, learnt_N = network(graph), graph.parts[TRAIN]
+    seen, learnt_N = cache(lambda: network(graph)), graph.parts[TRAIN]  # not every method looks at the nodes' whole features
     task = task_loss(network, seen, graph, config)
     terms = {} if task is None else {"task": task}
     if config.method == "fedproto" and shared.prototypes is not None and len(learnt_N):
         weight = config.fedproto.weight
-        terms["prototype"] = weight * prototype_loss(seen.hidden_NH[learnt_N], graph.y[learnt_N], *shared.prototypes)
+        terms["prototype"] = weight * prototype_loss(seen().hidden_NH[learnt_N], graph.y[learnt_N], *shared.prototypes)
     if config.method == "stage":
-        terms |= semantic_terms(seen, config, shared)
+        terms |= semantic_terms(seen(), config, shared)
     return terms
 
 

@@ -141,7 +141,7 @@ def test_every_network_learns_the_task(architecture: str, scenario: str) -> None
     losses = []
     with seeded("task"):
         for _ in range(60):
-            loss = task_loss(network, network(graph), graph, config)
+            loss = task_loss(network, lambda: network(graph), graph, config)
             assert loss is not None
             optimiser.zero_grad()
             loss.backward()
