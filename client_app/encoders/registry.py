@@ -6,6 +6,7 @@ from client_app.encoders import image, pen, picture, sound, window, word
 from client_app.encoders.encoder import Encoder
 from client_app.encoders.frozen import FROZEN, frozen_encoder
 from client_app.encoders.series import SERIES, series_encoder
+from client_app.encoders.table import TABLE, table_encoder
 from concord.config import RunConfig
 from concord.errors import ConcordError
 
@@ -49,6 +50,8 @@ def encoder_of(config: RunConfig, modality: str) -> Encoder:
         return frozen_encoder(name.removeprefix(FROZEN))
     if name.startswith(SERIES):
         return series_encoder(name.removeprefix(SERIES))
+    if name.startswith(TABLE):
+        return table_encoder(name.removeprefix(TABLE))
     if name not in ENCODERS:
         raise ConcordError("C204", f"encoders: there is no encoder {name!r}", f"choose one of: {', '.join(ENCODERS)}")
     return ENCODERS[name]

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType, ModuleType
-from typing import Any, Literal, get_args
+from typing import Any
 
+from client_app.data.preparation.raw import Kind
 from concord.errors import ConcordError
 
-FileKind = Literal["image", "audio", "text", "series"]
-SUFFIXES: Mapping[FileKind, tuple[str, ...]] = MappingProxyType(
+SUFFIXES: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
     {
         "image": (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"),
         "audio": (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff"),
@@ -32,7 +32,7 @@ def look_of(kind: str) -> Callable[[Path], str]:
     return look
 
 
-def kind_of(path: str) -> FileKind | None:
+def kind_of(path: str) -> Kind | None:
     """The kind of the samples in files of that name."""
     suffix = f".{path.rpartition('.')[2].lower()}"
     return next((kind for kind, suffixes in SUFFIXES.items() if suffix in suffixes), None)
@@ -40,6 +40,6 @@ def kind_of(path: str) -> FileKind | None:
 
 def _reader(kind: str) -> ModuleType:
     """Imported here, since a process that trains reads features alone."""
-    if kind not in get_args(FileKind):
-        raise ConcordError("C206", f"samples of kind {kind} are no files", f"files hold: {', '.join(get_args(FileKind))}")
+    if kind not in SUFFIXES:
+        raise ConcordError("C206", f"samples of kind {kind} are no files", f"files hold: {', '.join(SUFFIXES)}")
     return import_module(f"client_app.files.{kind}")

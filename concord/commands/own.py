@@ -18,7 +18,8 @@ from concord.commands.inspect import STYLES
 from concord.errors import ConcordError
 
 if TYPE_CHECKING:
-    from client_app.data.own.check import Checked, Problem
+    from client_app.data.own.check import Checked
+    from client_app.data.own.problem import Problem
     from client_app.data.own.quality import Quality
 
 SHOWN = 10  # problems of one sort that are listed; --json lists all

@@ -29,7 +29,7 @@ class Asked:
 
 
 def gather(model: TrainedModel, modality: str, paths: Iterable[Path], texts: Sequence[str] = ()) -> Asked:
-    """What a user names: files, all files below folders, and texts; of a modality of text, files have a text a line.
+    """What a user names: files, all files below folders, and texts; of text, files have a text a line, of tables a row a sample.
 
     Raises:
         ConcordError: C204 for a modality that the model does not have, C206 for what cannot be read, C702 for nothing, or texts
@@ -43,6 +43,8 @@ def gather(model: TrainedModel, modality: str, paths: Iterable[Path], texts: Seq
     if texts:
         what = f"samples of modality {modality!r} are of kind {kind}, and --text gives a text"
         raise ConcordError("C702", what, "name files, or another modality")
+    if kind == "table":
+        return _rows_of(files, modality)
     return Asked(_some([str(file) for file in files], modality), files)
 
 
@@ -78,6 +80,20 @@ def _lines_of(file: Path) -> list[str]:
         return [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
     except (OSError, ValueError) as error:
         raise ConcordError("C206", f"{file}: {error}", "name a file of UTF-8 text with a text a line") from error
+
+
+def _rows_of(files: Iterable[Path], modality: str) -> Asked:
+    """The rows of tables, by their ids where there is a column `id`."""
+    from client_app.data.own.index import entries_of, read_entries
+    from client_app.data.own.layout import Source
+
+    names, given = [], []
+    for file in files:
+        source = Source(kind="table", table=file.name)
+        for entry, row in read_entries(file.parent, source, entries_of(file.parent, source)):
+            names.append(entry.id)
+            given.append(row)
+    return Asked(_some(names, modality), given)
 
 
 def _some(names: Sequence[str], modality: str) -> Sequence[str]:

@@ -15,10 +15,12 @@ from torch import nn
 from client_app.data.own.entry import Entry
 from client_app.data.own.index import content_of, entries_of, read_entries
 from client_app.data.own.layout import DATASET, ENCODERS, Source, read_dataset
+from client_app.data.own.rows_of_table import columns_in
 from client_app.data.own.tables import column_names, rows
 from client_app.data.preparation.registry import preparation_of
 from client_app.data.split import draw_evenly
 from client_app.encoders.series import SERIES
+from client_app.encoders.table import TABLE, written
 from client_app.files import kind_of
 from concord.anchors import AnchorSet
 from concord.errors import ConcordError
@@ -106,6 +108,8 @@ def _encoder(modality: str, place: Public, encoders: Mapping[str, str], drawn: S
     if source.kind == "series" and name == SERIES.rstrip(":"):
         ((_, series_TK),) = read_entries(place.folder, source, drawn[:1])
         name = f"{SERIES}{series_TK.shape[1]}"
+    if source.kind == "table" and name == TABLE.rstrip(":"):
+        name = f"{TABLE}{written(columns_in([row for _, row in read_entries(place.folder, source, drawn)]))}"
     if not name or preparation_of(name).kind != source.kind:
         what = f"{modality} is {source.kind}, and its encoder {name or 'is not named'}"
         raise ConcordError("C204", what, f"name one for {source.kind} with --encoder {modality}=NAME")

@@ -11,22 +11,23 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from client_app.data.own.entry import FILE, Entry
 from client_app.data.own.index import content_of, listed
 from client_app.data.own.layout import DATASET, MANIFESTS, Dataset, Source, is_described, read_dataset
 from client_app.data.own.node import sources_by_modality
 from client_app.data.own.pattern import walk
+from client_app.data.own.problem import Problem
 from client_app.data.own.roles import roles_of
 from client_app.data.own.rows_of_series import tried_series
+from client_app.data.own.table_check import about_columns, tried_rows
 from client_app.encoders.series import SERIES
 from client_app.files import look_of, read
 from client_app.files.unreadable import printable
 from concord.anchors import AnchorSet
 from concord.errors import ConcordError
 
-Severity = Literal["error", "note"]
 T = TypeVar("T")
 Form = str | ConcordError  # a word on the form of a sample, or why it has none
 Advance = Callable[[str, int, int], None]  # what is being done, how much of it, out of how much
@@ -34,21 +35,6 @@ THREADS = 8
 TOGETHER = 256  # files of a turn of a thread
 
 _TWICE = "keep one of them, or a copy may be learnt from and tested"
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One thing about a sample, a folder or an anchor set: an error must be mended, a note is to be known.
-
-    Attributes:
-        what: the sort, in a word: problems of one sort are listed together.
-    """
-
-    place: str
-    severity: Severity
-    what: str
-    message: str
-    hint: str
 
 
 @dataclass(frozen=True)
@@ -83,13 +69,16 @@ def check_own(folder: Path, anchors: AnchorSet | None, advance: Advance, *, deep
         return Checked(folder.name, {}, {}, (_of_error(str(folder), "folder", error),))
     problems: list[Problem] = []
     for modality, entries in found.items():
+        encoder = anchors.encoders.get(modality, "") if anchors else ""
         problems += _about_labels(folder, entries, anchors)
         problems += _about_ids(folder, entries)
-        form_of = _forms(folder, sources[modality], entries, advance, deep=deep)
+        form_of = _forms(folder, sources[modality], entries, encoder, advance, deep=deep)
         problems += _about_contents(folder, sources[modality], form_of)
         if sources[modality].kind == "series":
-            problems += _about_channels(folder, form_of, anchors.encoders.get(modality, "") if anchors else "")
-        problems += _about_copies(folder, entries, _public(anchors, modality), advance)
+            problems += _about_channels(folder, form_of, encoder)
+        if sources[modality].kind == "table":
+            problems += about_columns(folder, sources[modality], encoder)
+        problems += _about_copies(folder, sources[modality], entries, _public(anchors, modality), advance)
     problems += _about_splits(folder, [entry for entries in found.values() for entry in entries])
     problems += _left_out(dataset, found.values())
     labels = {m: len({entry.label for entry in entries} - {None}) for m, entries in found.items()}
@@ -125,11 +114,15 @@ def _about_splits(folder: Path, entries: Sequence[Entry]) -> Iterator[Problem]:
                 yield _of_error(_place(folder, entry), "split", error)
 
 
-def _forms(folder: Path, source: Source, entries: Sequence[Entry], advance: Advance, *, deep: bool) -> dict[Entry, Form]:
-    """What tells of each file or series that it is of the kind, or the error that it is not; of texts in a table nothing."""
+def _forms(
+    folder: Path, source: Source, entries: Sequence[Entry], encoder: str, advance: Advance, *, deep: bool
+) -> dict[Entry, Form]:
+    """What tells of each sample that it is of the kind, or the error that it is not; of texts in a table nothing."""
     if source.channels:
         tried = tried_series(folder, source, entries)
         return {entry: told if isinstance(told, ConcordError) else f"{len(told)} x {told.shape[1]}" for entry, told in tried}
+    if source.kind == "table":
+        return dict(tried_rows(folder, source, entries, encoder)) if encoder else {}
     files = [entry for entry in entries if entry.row == FILE]
     if not files:
         return {}
@@ -181,7 +174,9 @@ def _about_channels(folder: Path, form_of: Mapping[Entry, Form], encoder: str) -
             yield Problem(_place(folder, entry), "error", "channels", f"number of channels: {channels}, not {wanted}", hint)
 
 
-def _about_copies(folder: Path, entries: Sequence[Entry], public: Mapping[str, str], advance: Advance) -> Iterator[Problem]:
+def _about_copies(
+    folder: Path, source: Source, entries: Sequence[Entry], public: Mapping[str, str], advance: Advance
+) -> Iterator[Problem]:
     """Samples with the content of an earlier one, or of an anchor."""
     sizes = Counter(entry.size for entry in entries)
     of_anchors = {int(content.partition(" ")[0]) for content in public}
@@ -203,7 +198,8 @@ def _about_copies(folder: Path, entries: Sequence[Entry], public: Mapping[str, s
         if (other := first.setdefault(told, entry)) is not entry:
             differs = other.label != entry.label
             message = f"has the content of {other.place}" + (f", whose label is {other.label!r}" if differs else "")
-            yield Problem(_place(folder, entry), "error" if differs else "note", "duplicate", message, _TWICE)
+            severe = differs and source.kind != "table"  # two patients may have the same few values
+            yield Problem(_place(folder, entry), "error" if severe else "note", "duplicate", message, _TWICE)
 
 
 def _left_out(dataset: Dataset, found: Iterable[Sequence[Entry]]) -> Iterator[Problem]:

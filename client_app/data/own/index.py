@@ -12,6 +12,7 @@ from client_app.data.own.entry import FILE, Entry, entry_of, told_columns
 from client_app.data.own.layout import Source
 from client_app.data.own.pattern import compiled, walk
 from client_app.data.own.rows_of_series import listed_series, read_series
+from client_app.data.own.rows_of_table import listed_rows, read_rows
 from client_app.data.own.tables import Cell, rows
 from client_app.files import SUFFIXES, read
 from client_app.files.unreadable import unreadable
@@ -36,6 +37,8 @@ def listed(folder: Path, source: Source) -> Iterator[Entry]:
     """The samples of a modality as they are found, with ids that may be there twice."""
     if source.channels:
         return listed_series(folder, source)
+    if source.kind == "table":
+        return listed_rows(folder, source)
     return _of_files(folder, source) if source.files else _of_table(folder, source)
 
 
@@ -47,6 +50,9 @@ def read_entries(folder: Path, source: Source, entries: Sequence[Entry]) -> Iter
     """
     if source.channels:
         yield from read_series(folder, source, entries)
+        return
+    if source.kind == "table":
+        yield from read_rows(folder, source, entries)
         return
     if not source.in_table:
         for entry in entries:

@@ -31,14 +31,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from client_app.data.own.pattern import compiled, walk
 from client_app.data.own.tables import TABLE_SUFFIXES, column_names, rows
-from client_app.files import FileKind, kind_of
+from client_app.data.preparation.raw import Kind
+from client_app.files import kind_of
 from concord.errors import ConcordError
 
 DATASET = "dataset.toml"
 MANIFESTS = tuple(f"manifest{suffix}" for suffix in TABLE_SUFFIXES)
 BY_CLASS, FLAT = "**/{label}/*", "*"
 # who reads a kind, where nobody says
-ENCODERS = MappingProxyType({"image": "image", "audio": "sound", "text": "word", "series": "series"})
+ENCODERS = MappingProxyType({"image": "image", "audio": "sound", "text": "word", "series": "series", "table": "table"})
 
 
 class Source(BaseModel):
@@ -46,7 +47,7 @@ class Source(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    kind: FileKind
+    kind: Kind
     encoder: str = ""
     files: str = ""
     table: str = ""
@@ -54,6 +55,7 @@ class Source(BaseModel):
     text: str = "text"
     time: str = "time"
     channels: list[str] = Field(default_factory=list, description="columns of a table of series, a row a time")
+    columns: dict[str, str] = Field(default_factory=dict, description="the name of a column in the anchors, where they differ")
     label: str = "label"
     id: str = "id"
     owner: str = "owner"
@@ -71,6 +73,10 @@ class Source(BaseModel):
             raise ValueError("channels are for series in a table")
         if len(set(self.channels)) < len(self.channels):
             raise ValueError("two channels have one name")
+        if self.kind == "table" and not self.table:
+            raise ValueError("rows are in a table: name it with table")
+        if self.columns and self.kind != "table":
+            raise ValueError("columns are for samples of kind table")
         if self.rate is not None and self.kind != "audio":
             raise ValueError("rate is for audio")
         return self
@@ -156,7 +162,7 @@ def _of_manifest(folder: Path, manifest: Path) -> dict[str, Source]:
 
 def _of_classes(folder: Path) -> dict[str, Source]:
     """By kind the files in a folder a class; all in one folder, they have no labels."""
-    pattern_of: dict[FileKind, str] = {}
+    pattern_of: dict[Kind, str] = {}
     for path, _ in walk(folder):
         kind = kind_of(path)
         if kind and ("/" in path or kind not in pattern_of):

@@ -86,7 +86,8 @@ def sources_by_modality(dataset: Dataset, anchors: AnchorSet) -> dict[str, Sourc
         named = {_name_of(kind, dataset, anchors): source for kind, source in dataset.sources.items()}
     for modality, source in named.items():
         anchors.of(modality)
-        if source.encoder not in ("", wanted := anchors.encoders.get(modality)):
+        wanted = anchors.encoders.get(modality, "")
+        if source.encoder not in ("", wanted, wanted.partition(":")[0]):  # `series` is any number of channels
             what = f"{dataset.folder}: {modality} is for encoder {source.encoder}, the anchors are for {wanted}"
             raise ConcordError("C303", what, "take the encoder out of dataset.toml, or build the anchors for it")
     return named

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from client_app.data.own.check import Problem, Severity
+from client_app.data.own.problem import Problem, Severity
 from client_app.measure import embed_all
 from client_app.model import MultimodalModel
 from concord.anchors import AnchorSet

@@ -6,8 +6,10 @@ from client_app.data.preparation import image, picture, sound, word
 from client_app.data.preparation.frozen import frozen_preparation
 from client_app.data.preparation.preparation import Preparation
 from client_app.data.preparation.series import series_preparation
+from client_app.data.preparation.table import table_preparation
 from client_app.encoders.frozen import FROZEN
 from client_app.encoders.series import SERIES
+from client_app.encoders.table import TABLE
 from concord.errors import ConcordError
 
 PREPARATIONS: dict[str, Preparation] = {
@@ -24,6 +26,8 @@ def preparation_of(encoder: str) -> Preparation:
         return frozen_preparation(encoder.removeprefix(FROZEN))
     if encoder.startswith(SERIES):
         return series_preparation(encoder.removeprefix(SERIES))
+    if encoder.startswith(TABLE):
+        return table_preparation(encoder.removeprefix(TABLE))
     if encoder not in PREPARATIONS:
         raise ConcordError(
             "C204", f"samples cannot be prepared for encoder {encoder!r}", f"choose one of: {', '.join(PREPARATIONS)}"
