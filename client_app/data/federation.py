@@ -18,6 +18,7 @@ from client_app.data.cache import load_corpus
 from client_app.data.corpus import Corpus
 from client_app.data.graph import NodeGraph
 from client_app.data.node_data import POOLED, NodeData
+from client_app.data.own.advance import Advance, silent
 from client_app.data.packs import PackFile
 from client_app.data.paired import deal_pairs
 from client_app.data.registry import SUITES, find_suite
@@ -58,14 +59,14 @@ def suite_names() -> tuple[str, ...]:
     return tuple(SUITES)
 
 
-def federation_of(config: RunConfig, *, pooled: bool = False) -> Federation:
+def federation_of(config: RunConfig, *, pooled: bool = False, advance: Advance = silent) -> Federation:
     """The federation of a run, with the anchors that it names; raises as `build_federation` or, on own data, `load_own`."""
     require_anchors(config)
     named = load_anchors(Path(config.anchors)) if config.anchors else None
     if config.suite == OWN and named:
         from client_app.data.own.federation import own_federation  # it takes `Federation` from here
 
-        return own_federation(config, named, pooled=pooled)
+        return own_federation(config, named, pooled=pooled, advance=advance)
     data = Path(config.data) if config.data else None
     federation = build_federation(config.suite, data, config.seed, config.scenario, pooled)
     return replace(federation, anchors=named) if named else federation

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
+from concord.commands.bar import bar
 from concord.commands.inspect import STYLES
 from concord.errors import ConcordError
 
@@ -31,15 +31,9 @@ def check_folder(folder: Path, anchors: Path | None, console: Console, *, deep: 
     from concord.anchors import load_anchors
 
     public = load_anchors(anchors) if anchors else None
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     errors = 0
     for node in folders_to_check(folder):
-        with Progress(*columns, console=console, transient=True, disable=as_json or not console.is_terminal) as progress:
-            task = progress.add_task(node.name, total=None)
-
-            def advance(doing: str, done: int, total: int) -> None:
-                progress.update(task, description=f"{node.name}: {doing}", completed=done, total=total)  # noqa: B023
-
+        with bar(console, hidden=as_json) as advance:
             checked = check_own(node, public, advance, deep=deep)
         errors += checked.errors
         if as_json:

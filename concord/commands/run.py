@@ -7,9 +7,11 @@ from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from concord.commands.bar import bar
 from concord.commands.tables import result_table
 from concord.config import RunConfig, Scalar, parse_config
 from concord.errors import ConcordError
@@ -18,6 +20,9 @@ from concord.own import OWN, require_anchors, with_encoders
 from concord.progress import Watch
 from concord.run_folder import RunFolder
 from concord.simulation import run_simulation
+
+if TYPE_CHECKING:
+    from client_app.data.own.advance import Advance
 
 FOLDER_KEYS = ("data", "anchors")
 
@@ -57,7 +62,8 @@ def perform(config: RunConfig, folder: RunFolder, console: Console, *, quiet: bo
     """Checks all that can be checked, trains, and shows the figures."""
     from server_app.results import load_result
 
-    nodes = count_nodes(config)
+    with bar(console, hidden=quiet) as advance:
+        nodes = count_nodes(config, advance)
     check_app_folder(repository())
     folder.prepare(config)
     if not quiet:
@@ -70,7 +76,7 @@ def perform(config: RunConfig, folder: RunFolder, console: Console, *, quiet: bo
     console.print(f"report: {shown(folder.report)}", soft_wrap=True, highlight=False)
 
 
-def count_nodes(config: RunConfig) -> int:
+def count_nodes(config: RunConfig, advance: Advance) -> int:
     """How many nodes the run has, after checking its method, data, scenario, anchors, device and model as the parties will."""
     from client_app.data.federation import federation_of
     from client_app.model_check import model_width
@@ -78,7 +84,7 @@ def count_nodes(config: RunConfig) -> int:
     from strategies.registry import check_method
 
     pooled = check_method(config).pooled
-    federation = federation_of(config, pooled=pooled)
+    federation = federation_of(config, pooled=pooled, advance=advance)
     choose_device(config.device)
     model_width(config, federation.anchors)
     nodes = len(federation.parties)

@@ -52,13 +52,19 @@ def of_suite(model: TrainedModel, modality: str, split: str, data: Path | None) 
     """The test samples of all nodes of the run's suite, each once, with their classes.
 
     Raises:
-        ConcordError: C201 or C202 for the data of the suite, C702 where it has no such test.
+        ConcordError: C201 to C207 for the data of the suite, C702 where it has no such test.
     """
-    from client_app.data.federation import build_federation, pool
+    from client_app.data.federation import build_federation
+    from client_app.data.own.federation import own_federation
+    from concord.own import OWN
 
-    config = model.config
-    found = data or (Path(config.data) if config.data else None)
-    whole = pool(build_federation(config.suite, found, config.seed, config.scenario).nodes)
+    config = model.config if data is None else model.config.model_copy(update={"data": str(data)})
+    if config.suite == OWN:
+        federation = own_federation(config, model.anchors, pooled=True)
+    else:
+        place = Path(config.data) if config.data else None
+        federation = build_federation(config.suite, place, config.seed, config.scenario, pooled=True)
+    (whole,) = federation.nodes
     samples = whole.tests.get(split, {}).get(modality)
     if samples is None or not len(samples):
         what = f"suite {config.suite} has no test {split!r} in modality {modality!r}"

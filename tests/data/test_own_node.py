@@ -283,3 +283,11 @@ def test_the_anchors_say_how_they_were_made(tmp_path: Path, anchors: AnchorSet) 
     assert with_encoders(RunConfig(suite="own", encoders="sign=image"), anchors).encoders == "sign=image,speech=sound"
     with pytest.raises(ConcordError, match="C303"):
         with_encoders(RunConfig(suite="own", encoders="sign=word"), anchors)
+
+
+def test_what_is_prepared_is_told_and_only_once(anchors: AnchorSet, config: RunConfig, tmp_path: Path) -> None:
+    school = write_pictures(tmp_path / "school", 20)
+    told: list[tuple[str, int, int]] = []
+    for _ in range(2):
+        load_own(school, config, anchors, tmp_path / "kept", lambda *progress: told.append(progress))
+    assert told == [("school: preparing sign", done, 60) for done in (32, 60)]

@@ -19,7 +19,7 @@ from client_app.data.own.layout import Source, read_dataset
 from client_app.data.own.node import load_own
 from concord import load_model
 from concord.anchors import AnchorSet, save_anchors
-from concord.commands.samples import gather
+from concord.commands.samples import gather, of_suite
 from concord.config import parse_config
 from concord.errors import ConcordError
 from concord.own import with_encoders
@@ -158,6 +158,9 @@ def test_a_node_of_rows_learns_beside_one_of_pictures_and_the_model_judges_new_r
     assert result.rejections == []
     assert result.accuracy["random"]["labs"].accuracy > 0.6  # a third by chance
     model = load_model(tmp_path / "run")
+    there = of_suite(model, "sign", "random", None)
+    assert {name.partition("/")[0] for name in there.names} == {"school"}
+    assert set(there.classes) <= set(CONCEPTS)
     asked = gather(model, "labs", [write_rows(tmp_path / "new", "y,22,a,,", "x,71,C,141,") / "labs.csv"])
     assert asked.names == ["y", "x"]
     assert model.classify({"labs": asked.given}).shape == (2, 3)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from client_app.data.own.advance import Advance
 from client_app.data.own.entry import FILE, Entry
 from client_app.data.own.index import content_of, listed
 from client_app.data.own.layout import DATASET, MANIFESTS, Dataset, Source, is_described, read_dataset
@@ -30,7 +31,6 @@ from concord.errors import ConcordError
 
 T = TypeVar("T")
 Form = str | ConcordError  # a word on the form of a sample, or why it has none
-Advance = Callable[[str, int, int], None]  # what is being done, how much of it, out of how much
 THREADS = 8
 TOGETHER = 256  # files of a turn of a thread
 
@@ -137,7 +137,7 @@ def _forms(
             return error
         return form
 
-    return dict(_in_threads(tell, files, "decoding" if deep else "reading", advance))
+    return dict(_in_threads(tell, files, f"{folder.name}: {'decoding' if deep else 'reading'}", advance))
 
 
 def _about_contents(folder: Path, source: Source, form_of: Mapping[Entry, Form]) -> Iterator[Problem]:
@@ -189,7 +189,7 @@ def _about_copies(
             return None  # told as unreadable
 
     first: dict[str, Entry] = {}
-    for entry, told in _in_threads(content, suspects, "comparing", advance):
+    for entry, told in _in_threads(content, suspects, f"{folder.name}: comparing", advance):
         if told is None:
             continue
         if told in public:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from client_app.data.federation import Federation, pool
+from client_app.data.own.advance import Advance, silent
 from client_app.data.own.layout import DATASET, read_dataset
 from client_app.data.own.node import load_own
 from concord.anchors import AnchorSet
@@ -36,9 +37,9 @@ def own_folders(data: str) -> dict[str, Path]:
     return by_name
 
 
-def own_federation(config: RunConfig, anchors: AnchorSet, *, pooled: bool = False) -> Federation:
+def own_federation(config: RunConfig, anchors: AnchorSet, *, pooled: bool = False, advance: Advance = silent) -> Federation:
     """All nodes below the run's data folder; `pooled`: one that holds what all hold. Raises as `load_own`."""
-    nodes = tuple(load_own(folder, config, anchors) for folder in own_folders(config.data).values())
+    nodes = tuple(load_own(folder, config, anchors, advance=advance) for folder in own_folders(config.data).values())
     if pooled:
         nodes = (pool(tuple(replace(node, joint={}) for node in nodes)),)
     return Federation(OWN, anchors.concepts, tuple(sorted(anchors.modalities)), nodes, anchors)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from client_app.data.cache import cache_folder
 from client_app.data.node_data import NodeData
+from client_app.data.own.advance import Advance, silent
 from client_app.data.own.entry import Entry
 from client_app.data.own.features import features
 from client_app.data.own.index import entries_of, read_entries
@@ -36,7 +37,9 @@ _DEALT = "own data are where their owners have them, nothing is dealt"
 REFUSED = MappingProxyType(dict.fromkeys(("disjoint-labels", "missing", "multimodal", "unbalanced", "skew"), _DEALT) | OF_GRAPHS)
 
 
-def load_own(folder: Path, config: RunConfig, anchors: AnchorSet, kept: Path | None = None) -> NodeData:
+def load_own(
+    folder: Path, config: RunConfig, anchors: AnchorSet, kept: Path | None = None, advance: Advance = silent
+) -> NodeData:
     """The data of a node; features that are not on disk yet are made, in the folder `kept` or the cache of this machine.
 
     Raises:
@@ -60,7 +63,7 @@ def load_own(folder: Path, config: RunConfig, anchors: AnchorSet, kept: Path | N
             continue
         ordered = [entry for part in parts.values() for entry in part]
         y_N = _classes(dataset, ordered, anchors.concepts)
-        x = _features(dataset, modality, sources[modality], ordered, config, kept or cache_folder() / "own")
+        x = _features(dataset, modality, sources[modality], ordered, config, kept or cache_folder() / "own", advance)
         samples = Samples(x, y_N, tuple(f"{dataset.name}/{entry.id}" for entry in ordered))
         learnt, *tested = _consecutive(samples, [len(part) for part in parts.values()])
         hidden = scenario.kind == "unlabelled" and scenario.modality == modality
@@ -127,7 +130,15 @@ def _classes(dataset: Dataset, entries: Sequence[Entry], concepts: Sequence[str]
     return y_N
 
 
-def _features(dataset: Dataset, modality: str, source: Source, entries: Sequence[Entry], config: RunConfig, kept: Path) -> Tensor:
+def _features(
+    dataset: Dataset,
+    modality: str,
+    source: Source,
+    entries: Sequence[Entry],
+    config: RunConfig,
+    kept: Path,
+    advance: Advance,
+) -> Tensor:
     """What the encoder takes, [N, ...]."""
 
     def prepare(positions: Sequence[int]) -> Iterator[tuple[int, Tensor]]:
@@ -139,8 +150,11 @@ def _features(dataset: Dataset, modality: str, source: Source, entries: Sequence
             what = f"{dataset.folder}: {modality} is {source.kind}, the anchors are {preparation.kind}"
             raise ConcordError("C303", what, "give the modality another name, or build the anchors from samples of its kind")
         reading = read_entries(dataset.folder, source, [entries[n] for n in positions])
+        made = 0
         while batch := list(islice(reading, TOGETHER)):
             x = preparation.prepare_all([raw for _, raw in batch])
+            made += len(batch)
+            advance(f"{dataset.name}: preparing {modality}", made, len(positions))
             yield from zip((at[entry.id] for entry, _ in batch), x, strict=True)
 
     about = f"{printable(str(dataset.folder.resolve()))} {modality} {source.content} {encoder_of(config, modality).identity}"
