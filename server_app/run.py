@@ -14,8 +14,8 @@ from flwr.app import ArrayRecord, ConfigRecord
 from flwr.serverapp import Grid
 from torch import Tensor
 
-from client_app.encoders import encoder_of
 from client_app.graphs.registry import build_network
+from client_app.holdings import identity_of
 from client_app.model import MultimodalModel
 from client_app.model_check import feature_widths, model_width
 from concord.anchors import AnchorSet, load_anchors
@@ -241,7 +241,7 @@ def initial_state(config: RunConfig, anchors: AnchorSet) -> GlobalState:
     base = warm_up(config, anchors)
     model = MultimodalModel(config, sorted(anchors.modalities), len(anchors.concepts), base=base or None)
     groups = {name: {key: p.detach().clone() for key, p in group.items()} for name, group in model.groups().items()}
-    encoders = {modality: encoder_of(config, modality).identity for modality in anchors.modalities}
+    encoders = {modality: identity_of(config, modality) for modality in anchors.modalities}
     if config.adapter_kind == "full":  # the warm trunk is a group like any other
         return GlobalState(groups, encoders=encoders)
     return GlobalState(groups, base, _digest(base) if base else "", encoders)
@@ -257,7 +257,7 @@ def state_of_graphs(config: RunConfig, anchors: AnchorSet) -> GlobalState:
 
 def state_of_forwarding(config: RunConfig, anchors: AnchorSet) -> GlobalState:
     """What a server knows that keeps no model: which encoders there are."""
-    return GlobalState({}, encoders={modality: encoder_of(config, modality).identity for modality in anchors.modalities})
+    return GlobalState({}, encoders={modality: identity_of(config, modality) for modality in anchors.modalities})
 
 
 def _unanswered(outcome: Outcome) -> ConcordError:

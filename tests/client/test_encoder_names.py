@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
+from tiny_pretrained import save_tiny
 
 from client_app.encoders import ENCODERS, encoder_of
 from client_app.encoders.registry import DEFAULTS
-from client_app.holdings import holdings_of
+from client_app.holdings import holdings_of, identity_of
 from client_app.model import MultimodalModel
+from client_app.pretrained.folder import find_pretrained
 from concord.config import RunConfig, parse_config
 from concord.errors import ConcordError
 from concord.samples import Samples
@@ -47,3 +51,15 @@ def test_a_modality_without_an_encoder_is_told_how_to_name_one() -> None:
 def test_an_unknown_encoder_is_told() -> None:
     with pytest.raises(ConcordError, match=r"C204.*no encoder 'ears'"):
         encoder_of(RunConfig(encoders="speech=ears"), "speech")
+
+
+def test_a_pretrained_trunk_is_part_of_what_parties_need_alike(tmp_path: Path) -> None:
+    told = []
+    for seed in (0, 0, 1):
+        trunk = save_tiny(tmp_path / "trunk", "bert", seed)
+        find_pretrained.cache_clear()
+        told.append(identity_of(parse_config({"model.trunk": trunk}), "word"))
+    plain = encoder_of(RunConfig(), "word").identity
+    assert identity_of(RunConfig(), "word") == plain
+    assert told[0] == told[1] != told[2]
+    assert all(identity.startswith(f"{plain}, trunk {tmp_path}") for identity in told)
