@@ -1,7 +1,8 @@
 """Commands in the documents are commands that there are, with options that they know; none is run here.
 
-Those that are run as they stand: docs/own-data.md (tests/data/test_own_walk.py), docs/using.md (tests/inference),
-docs/extending.md (test_extending.py), and of deploy/README.md a part (tests/deploy).
+They are run as they stand elsewhere: docs/running.md and docs/peers.md (test_pages_as_run.py), docs/own-data.md
+(tests/data/test_own_walk.py), docs/using.md (tests/inference), docs/extending.md (test_extending.py), and of deploy/README.md
+those that need no machine of their own (tests/deploy).
 """
 
 from __future__ import annotations
