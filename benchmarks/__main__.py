@@ -73,7 +73,9 @@ COMPARISONS = {
         agent_tables.page_of("strokes", agent_cases.strokes_cases, "15 agents: images, pen paths, or both."),
     ),
     graph_cases.TRIALS: Comparison(graph_cases.trial_cases, tuple, graph_tables.trials_page),
-    "emoji": Comparison(emoji_cases.method_cases, tuple, emoji_tables.whole_page),
+    "emoji": Comparison(
+        emoji_cases.method_cases, tuple, emoji_tables.whole_page, emoji_tables.results_block, emoji_tables.headlines
+    ),
     agent_cases.VALIDATION: Comparison(agent_cases.trial_cases, tuple, agent_tables.trials_page),
     **{
         suite: Comparison(

@@ -15,8 +15,9 @@ CENTRALISED_STEPS = 20 * NODES // MODALITIES  # a step takes one batch of every 
 
 # Its loss needs many other names in a batch, and a trunk that nothing has warmed up needs smaller steps.
 WITH_PAIRS: dict[str, Scalar] = {"local-steps": CENTRALISED_STEPS, "adapter.kind": "full", "batch-size": 128, "lr": 1e-3}
+CONTRASTIVE_ROW = "contrastive, centralised, with pairs"
 METHOD_ROWS = (
-    Row("contrastive, centralised, with pairs", CONTRASTIVE, WITH_PAIRS),
+    Row(CONTRASTIVE_ROW, CONTRASTIVE, WITH_PAIRS),
     Row("centralised", "centralised", {"local-steps": CENTRALISED_STEPS}),
     Row("geolora", "geolora"),
     Row("fedavg", "fedavg"),

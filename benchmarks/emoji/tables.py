@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from benchmarks.emoji.cases import METHOD_ROWS, SUITE, method_cases
+from collections.abc import Iterator
+
+from benchmarks.emoji.cases import CONTRASTIVE_ROW, METHOD_ROWS, SUITE, method_cases
+from benchmarks.headlines import Headline, named
 from benchmarks.markdown import Results, cell, cpu_seconds, seeds_run, table
 from benchmarks.sweep import Figures
 
@@ -30,9 +33,42 @@ def whole_page(results: Results) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def results_block(results: Results) -> str:
+    """What docs/results.md shows of it."""
+    question, (figure, chance) = next(iter(QUESTIONS.items()))
+    return "\n\n".join(
+        [
+            f"Suite `{SUITE}`: retrieval over concepts that were in no training. {question}; mean and 95 % interval. "
+            + seeds_run(results, list(method_cases())),
+            question_table(results, figure, chance),
+            f"Whether it is the same concept: [benchmarks/results/{SUITE}.md](../benchmarks/results/{SUITE}.md). "
+            f"Made by `python -m benchmarks {SUITE} --data DIR`.",
+        ]
+    )
+
+
+def headlines(results: Results) -> Iterator[Headline]:
+    """What the README shows of it."""
+    runs = runs_by_row(results)
+    if not all(runs.values()):
+        return
+    (figure, chance), *_ = QUESTIONS.values()
+    for pair, question in (("noto->text", "names found for pictures of new emoji"), ("text->noto", "and pictures for names")):
+        by_chance = _value(runs["geolora"][0], pair, chance)
+        rows = ("geolora", "fedavg", "centralised", CONTRASTIVE_ROW)
+        ours, *theirs = (cell([_value(run, pair, figure) for run in runs[name]]) for name in rows)
+        beside = named(zip(("fedavg", "centralised", "contrastive, all pairs in one place"), theirs, strict=True))
+        yield Headline(f"{question}: right subgroup, P@10 (chance {by_chance:.3f})", f"geolora {ours}", beside)
+
+
+def runs_by_row(results: Results) -> dict[str, list[Figures]]:
+    """The runs of each row that are done."""
+    return {row.name: [results[c.key] for c in method_cases() if c.row == row and c.key in results] for row in METHOD_ROWS}
+
+
 def question_table(results: Results, figure: str, chance: str) -> str:
     """A row a method, after the row of chance."""
-    runs = {row.name: [results[c.key] for c in method_cases() if c.row == row and c.key in results] for row in METHOD_ROWS}
+    runs = runs_by_row(results)
     everything = [run for own in runs.values() for run in own]
     rows = [["chance", *(cell([_value(run, pair, chance) for run in everything[:1]]) for pair in PAIRS), ""]]
     for name, own in runs.items():

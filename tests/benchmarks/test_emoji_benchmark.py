@@ -11,7 +11,7 @@ import torch
 from benchmarks.emoji.cases import METHOD_ROWS, method_cases
 from benchmarks.emoji.contrastive import known_rows, run_contrastive
 from benchmarks.emoji.held_out import expected_average_precision, scores
-from benchmarks.emoji.tables import PAIRS, whole_page
+from benchmarks.emoji.tables import PAIRS, headlines, results_block, whole_page
 from client_app.data.corpus import make_corpus
 from concord.config import parse_config
 
@@ -63,3 +63,17 @@ def test_the_page_has_a_row_a_method_and_one_of_chance() -> None:
     assert page.count("| chance | 0.250 |") == 2
     assert page.count(f"| {METHOD_ROWS[0].name} | 0.250 |") == 2
     assert page.count("| geolora | – |") == 2
+
+
+def test_results_and_readme_show_figures_beside_chance() -> None:
+    names = ("subgroup-precision-at-10", "concept-map")
+    by_chance, results = dict.fromkeys(("subgroup-chance", "concept-chance"), 0.02), {}
+    for case in method_cases():
+        found = dict.fromkeys(names, 0.3 + case.seed / 100) | by_chance
+        results[case.key] = {"held-out": dict.fromkeys(PAIRS, found), "cpu-seconds": 3.0}
+    assert "| geolora | 0.320 ± 0.020 |" in results_block(results)
+    to_names, to_pictures = headlines(results)
+    assert to_names.question.endswith("(chance 0.020)")
+    assert to_names.ours == to_pictures.ours == "geolora 0.320 ± 0.020"
+    assert to_names.beside.startswith("fedavg 0.320")
+    assert list(headlines({})) == []
