@@ -139,6 +139,14 @@ def test_cells_that_are_no_numbers_are_errors_beside_anchors_and_a_note_without(
         load_own(ward, with_encoders(parse_config({"suite": "own"}), anchors), anchors, tmp_path / "kept")
 
 
+def test_samples_of_another_kind_than_the_anchors_are_an_error(tmp_path: Path) -> None:
+    anchors = anchors_of(write_labs(tmp_path / "public"))
+    write_pictures(tmp_path / "school", 4)
+    (tmp_path / "school" / "dataset.toml").write_text('[modality.labs]\nkind = "image"\nfiles = "{label}/*"\n')
+    (told,) = (problem for problem in check(tmp_path / "school", anchors).problems if problem.severity == "error")
+    assert told.message == "labs is image, the anchors are table"
+
+
 def test_two_rows_of_the_same_values_are_a_note_whatever_their_labels(tmp_path: Path) -> None:
     write_rows(tmp_path, "a,40,A,1,2", "b,40,A,1,30")
     assert [(p.severity, p.what) for p in check(tmp_path).problems] == [("note", "duplicate")]

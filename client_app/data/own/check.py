@@ -17,7 +17,7 @@ from client_app.data.own.advance import Advance
 from client_app.data.own.entry import FILE, Entry
 from client_app.data.own.index import content_of, listed
 from client_app.data.own.layout import DATASET, MANIFESTS, Dataset, Source, is_described, read_dataset
-from client_app.data.own.node import sources_by_modality
+from client_app.data.own.node import preparation_for, sources_by_modality
 from client_app.data.own.pattern import walk
 from client_app.data.own.problem import Problem
 from client_app.data.own.roles import roles_of
@@ -70,6 +70,12 @@ def check_own(folder: Path, anchors: AnchorSet | None, advance: Advance, *, deep
     problems: list[Problem] = []
     for modality, entries in found.items():
         encoder = anchors.encoders.get(modality, "") if anchors else ""
+        try:
+            if encoder:
+                preparation_for(folder, modality, sources[modality], encoder)
+        except ConcordError as error:
+            problems.append(_of_error(str(folder), "encoder", error))
+            encoder = ""
         problems += _about_labels(folder, entries, anchors)
         problems += _about_ids(folder, entries)
         form_of = _forms(folder, sources[modality], entries, encoder, advance, deep=deep)

@@ -21,6 +21,7 @@ from client_app.data.own.features import features
 from client_app.data.own.index import entries_of, read_entries
 from client_app.data.own.layout import Dataset, Source, read_dataset
 from client_app.data.own.roles import Role, roles_of
+from client_app.data.preparation.preparation import Preparation
 from client_app.data.suite import OF_GRAPHS
 from client_app.encoders import encoder_of
 from client_app.files.unreadable import printable
@@ -142,13 +143,8 @@ def _features(
     """What the encoder takes, [N, ...]."""
 
     def prepare(positions: Sequence[int]) -> Iterator[tuple[int, Tensor]]:
-        from client_app.data.preparation.registry import preparation_of  # a second, and features are mostly there
-
         at = {entries[n].id: n for n in positions}
-        preparation = preparation_of(config.encoder_names[modality])
-        if preparation.kind != source.kind:
-            what = f"{dataset.folder}: {modality} is {source.kind}, the anchors are {preparation.kind}"
-            raise ConcordError("C303", what, "give the modality another name, or build the anchors from samples of its kind")
+        preparation = preparation_for(dataset.folder, modality, source, config.encoder_names[modality])
         reading = read_entries(dataset.folder, source, [entries[n] for n in positions])
         made = 0
         while batch := list(islice(reading, TOGETHER)):
@@ -159,6 +155,17 @@ def _features(
 
     about = f"{printable(str(dataset.folder.resolve()))} {modality} {source.content} {encoder_of(config, modality).identity}"
     return features(kept, about, [entry.key for entry in entries], prepare)
+
+
+def preparation_for(folder: Path, modality: str, source: Source, encoder: str) -> Preparation:
+    """How samples become inputs of an encoder; ConcordError C303 where it takes others, C103 or C204 where it cannot be used."""
+    from client_app.data.preparation.registry import preparation_of  # a second, and features are mostly there
+
+    preparation = preparation_of(encoder)
+    if preparation.kind != source.kind:
+        what = f"{folder}: {modality} is {source.kind}, the anchors are {preparation.kind}"
+        raise ConcordError("C303", what, "give the modality another name, or build the anchors from samples of its kind")
+    return preparation
 
 
 def _known(concepts: Sequence[str]) -> str:
