@@ -26,7 +26,11 @@ def generator_for(*purpose: str | int) -> torch.Generator:
 
 @contextmanager
 def seeded(*purpose: str | int) -> Iterator[None]:
-    """Runs the body with torch's global CPU generator set for a purpose, and puts it back after."""
+    """Runs the body with torch's global generators set for a purpose, and puts that of the CPU back after."""
+    seed = derive_seed(*purpose)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(*purpose))
+        if torch.cuda.is_available():
+            torch.manual_seed(seed)
+        else:  # which would keep a traceback for each call until there is a GPU
+            torch.default_generator.manual_seed(seed)
         yield

@@ -40,7 +40,7 @@ def train_network(network: GraphNetwork, graph: NodeGraph, config: RunConfig, sh
 
     A party without a labelled node learns from what is left: the terms that need no label.
     """
-    optimiser = torch.optim.Adam(network.parameters(), lr=learning_rate(config, round_), weight_decay=config.graph.l2)
+    optimiser = torch.optim.Adam(network.parameters(), lr=learning_rate(config, round_), weight_decay=config.graph.l2, fused=True)
     sums: dict[str, float] = defaultdict(float)
     network.train()
     with seeded(config.seed, "training", graph.name, round_):  # dropout
