@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -83,11 +83,22 @@ class AnchorSet:
             )
         return samples
 
+    @property
+    def of_graphs(self) -> bool:
+        """Whether it has no sample, and tells parties to a graph their classes and the features of each modality alone."""
+        return not any(len(samples) or samples.x.dim() != 2 for samples in self.modalities.values())
+
     def mask(self, modality: str) -> Tensor:
         """Concepts that have an anchor in `modality`, shape [C], bool."""
         mask_C = torch.zeros(len(self.concepts), dtype=torch.bool)
         mask_C[self.of(modality).y.unique()] = True
         return mask_C
+
+
+def anchors_of_graph(concepts: Sequence[str], widths: Mapping[str, int]) -> AnchorSet:
+    """What parties to a graph agree on: classes, and per modality how many features it has; 0 where each has its own."""
+    none = {m: Samples(torch.zeros(0, width), torch.zeros(0, dtype=torch.int64), ()) for m, width in widths.items()}
+    return AnchorSet(tuple(concepts), none)
 
 
 def save_anchors(anchors: AnchorSet, folder: Path) -> None:

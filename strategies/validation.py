@@ -194,8 +194,7 @@ def check_census(census: pb.Census, anchors: AnchorSet, encoders: Mapping[str, s
         )
     if not sum(holding.examples for holding in census.holdings):
         raise Rejected(Reason.NO_DATA, "it holds no training sample: check its data folder")
-    of_samples = any(map(len, anchors.modalities.values()))  # anchors of graphs are directions, which all know
-    known = {modality for modality, samples in anchors.modalities.items() if len(samples) or not of_samples}
+    known = {modality for modality, samples in anchors.modalities.items() if len(samples) or anchors.of_graphs}
     unknown = [h.modality for h in census.holdings if h.modality not in known]
     if unknown:
         raise Rejected(Reason.NO_DATA, f"the anchor set has no {', '.join(unknown)}")

@@ -24,7 +24,7 @@ from client_app.data.paired import deal_pairs
 from client_app.data.registry import SUITES, find_suite
 from client_app.data.split import Split, shard, split
 from client_app.data.suite import GraphSuite, Modality, PairedSuite, Suite
-from concord.anchors import AnchorSet, load_anchors
+from concord.anchors import AnchorSet, anchors_of_graph, load_anchors
 from concord.config import RunConfig
 from concord.errors import ConcordError
 from concord.own import OWN, require_anchors
@@ -94,7 +94,7 @@ def build_federation(suite: str, data: Path | None, seed: int, scenario: str, po
 
         folder = _require_files(found.name, found.graph(parsed.graph).files, data)
         graphs, source, widths = deal_graph(found, parsed, folder, seed, pooled=pooled)
-        return Federation(suite, source.concepts, tuple(source.widths), (), AnchorSet(source.concepts, widths), graphs)
+        return Federation(suite, source.concepts, tuple(source.widths), (), anchors_of_graph(source.concepts, widths), graphs)
     folder = _require_files(found.name, found.files, data)
     corpora = {modality.name: load_corpus(modality.reader, folder) for modality in found.modalities}
     if isinstance(found, PairedSuite):

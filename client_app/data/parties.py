@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from client_app.data.communities import deal_communities
@@ -17,15 +16,15 @@ from client_app.data.node_data import POOLED
 from client_app.data.questions import asked_about, together
 from client_app.data.suite import GraphSuite
 from concord.errors import ConcordError
-from concord.samples import Samples
 from concord.scenario import Scenario
 from concord.seeding import derive_seed
 
 
 def deal_graph(
     suite: GraphSuite, scenario: Scenario, folder: Path, seed: int, *, pooled: bool
-) -> tuple[tuple[NodeGraph, ...], GraphSource, dict[str, Samples]]:
-    """The parties, the graph that they share out, and what all know of the modalities: the width of their features.
+) -> tuple[tuple[NodeGraph, ...], GraphSource, Mapping[str, int]]:
+    """The parties, the graph that they share out, and what all know of the modalities: how many features each
+    has, 0 where parties have encoders of their own.
 
     Edges between parties are lost. One party that holds all (`pooled`) has them, and features without drift: there is one
     semantics where all data are in one place.
@@ -41,7 +40,7 @@ def deal_graph(
     dealt = deal_communities(whole.edges, len(whole), source.clients, derive_seed(seed, suite.name, "communities"))
     names = [f"{source.name}-{number + 1}" for number in range(source.clients)]
     held = drop_modalities(dict.fromkeys(names, tuple(source.widths)), scenario.missing, seed, suite.name)
-    widths = _widths(source, scenario)
+    widths = dict.fromkeys(source.widths, 0) if scenario.drift == "encoder" else source.widths
     parties = [
         asked_about(_holding(whole.of_nodes(name, index), held[name]), scenario.task, seed)
         for name, index in zip(names, dealt, strict=True)
@@ -71,9 +70,3 @@ def _drifted(graph: NodeGraph, drift: str, seed: int) -> NodeGraph:
         return graph
     change = rotate if drift == "rotation" else encode
     return replace(graph, x={m: change(x, seed, "drift", graph.name, m) for m, x in graph.x.items()})
-
-
-def _widths(source: GraphSource, scenario: Scenario) -> dict[str, Samples]:
-    """A modality's samples without a single one: their shape tells the width, 0 where each party has its own."""
-    widths: Mapping[str, int] = dict.fromkeys(source.widths, 0) if scenario.drift == "encoder" else source.widths
-    return {m: Samples(torch.zeros(0, width), torch.zeros(0, dtype=torch.int64), ()) for m, width in widths.items()}
