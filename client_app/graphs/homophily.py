@@ -18,12 +18,15 @@ from concord.wire.v1 import federation_pb2 as pb
 
 @torch.no_grad()
 def control_by_homophily(network: GraphNetwork, graph: NodeGraph) -> list[pb.HomophilyBin]:
-    """Mean temperature and gate in bins of local homophily, over nodes with a neighbour whose class is known, as is theirs."""
+    """Mean temperature and gate in bins of local homophily, over nodes that have a modality, and a neighbour whose
+    class is known, as is theirs.
+    """
     network.eval()
     seen = network(graph)
     if seen.temperature_N is None or seen.gate_N is None:
         raise ValueError("only STAGE's network controls how nodes listen")
-    known_E = (graph.y[graph.edges] >= 0).all(0)
+    described_N = torch.stack([*graph.present.values()]).any(0)
+    known_E = (graph.y[graph.edges] >= 0).all(0) & described_N[graph.edges[1]]
     homophily_N = local_homophily(graph.y, graph.edges[:, known_E])
     mean_B2, count_B = means_by_homophily(homophily_N, torch.stack([seen.temperature_N, seen.gate_N], dim=1), BINS)
     return homophily_to_wire(mean_B2.cpu(), count_B.cpu())

@@ -29,7 +29,7 @@ from concord.anchors import AnchorSet
 from concord.config import RunConfig
 from concord.functional.prototypes import class_prototypes
 from concord.kinds import without
-from concord.samples import FUSED
+from concord.samples import FUSED, NO_LABEL
 from concord.wire.groups import manifest_of, modality_of, pack, shapes_of
 from concord.wire.messages import prototypes_from_wire, prototypes_to_wire, token_from_wire
 from concord.wire.moments import moments_from_wire, moments_to_wire
@@ -67,8 +67,8 @@ class GraphNode:
             pb.Holding(
                 modality=modality,
                 examples=int(has.sum()),
-                labelled=int(has[learnt].sum()),
-                labels=sorted(set(self.data.y[learnt].tolist())),
+                labelled=int((has & (self.data.y != NO_LABEL))[learnt].sum()),
+                labels=sorted(set(self.data.y[learnt].tolist()) - {NO_LABEL}),
                 encoder=f"features-{self.data.x[modality].shape[1]}",
             )
             for modality, has in self.data.present.items()

@@ -227,6 +227,13 @@ def test_a_party_tells_what_its_nodes_set_by_homophily_and_of_no_bin_of_a_few(tm
     assert told.gate == pytest.approx(float(seen.gate_N[nodes].mean()))
 
 
+def test_nodes_without_a_modality_have_nothing_to_tell_of_homophily(tmp_path: Path) -> None:
+    network, graph = network_of(tmp_path, "stage"), replace(made_up(), y=torch.zeros(NODES, dtype=torch.int64))
+    bare = replace(graph, present={m: has & (torch.arange(NODES) > 3) for m, has in graph.present.items()})
+    assert [told.nodes for told in control_by_homophily(network, graph)] == [NODES - 1], "all but the one without a neighbour"
+    assert [told.nodes for told in control_by_homophily(network, bare)] == [NODES - 5]
+
+
 def test_only_nodes_that_control_how_they_listen_have_something_to_tell(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="only STAGE"):
         control_by_homophily(network_of(tmp_path, "mlp"), made_up())
