@@ -22,7 +22,7 @@ from client_app.store import NodeStore
 from concord.anchors import AnchorSet, load_anchors
 from concord.config import RunConfig, default_run_folder, parse_config
 from concord.errors import ConcordError
-from concord.own import OWN
+from concord.own import OF_FOLDERS
 from concord.wire.messages import token_from_wire
 from concord.wire.records import arrays_from_record, message_from_record, to_record
 from concord.wire.v1 import federation_pb2 as pb
@@ -51,10 +51,10 @@ def evaluate_final(message: Message, context: Context) -> Message:
 def open_node(context: Context) -> Node | AgentNode | GraphNode:
     """This node, agent or party to a graph, from its run config and node config.
 
-    Node config: ``data`` names the folder of the node's own data and anchors (`concord data deal`), in suite ``own`` that
-    of its files, and ``anchors`` that of the public anchors, if the run's path is not this machine's; without ``data`` the
-    node deals its part of the run's suite to itself, by ``node`` (a name) or by ``partition-id``. ``state-folder``: where
-    private state lives.
+    Node config: ``data`` names the folder of the node's own data and anchors (`concord data deal`), in suites ``own`` and
+    ``own-graph`` that of its files, and ``anchors`` that of the public anchors, if the run's path is not this machine's; without
+    ``data`` the node deals its part of the run's suite to itself, by ``node`` (a name) or by ``partition-id``.
+    ``state-folder``: where private state lives.
     """
     config, about = parse_config(context.run_config), context.node_config
     if folder := str(about.get("data", "")):
@@ -90,13 +90,17 @@ def _pooled(config: RunConfig) -> bool:
 
 @lru_cache(maxsize=8)
 def _own_data(config: RunConfig, folder: Path, anchors: str, state: str) -> tuple[NodeData | NodeGraph, AnchorSet]:
-    if config.suite != OWN:
+    if config.suite not in OF_FOLDERS:
         return load_node(folder, config, pooled=_pooled(config))
     if _pooled(config):
         raise not_all_data(folder, config)
+    public = load_anchors(Path(anchors or config.anchors))
+    if config.of_graphs:
+        from client_app.data.own_graph.node import load_own_graph
+
+        return load_own_graph(folder, config, public), public
     from client_app.data.own.node import load_own
 
-    public = load_anchors(Path(anchors or config.anchors))
     return load_own(folder, config, public, Path(state) / "own-features" if state else None), public
 
 

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError
 
 from concord.errors import ConcordError
-from concord.graphs import GRAPHS, Task
+from concord.graphs import GRAPH_SUITES, Task
 from concord.scenario import scenario_words, task_of
 from concord.section import Section
 
@@ -272,7 +272,7 @@ class RunConfig(Section):
     @property
     def of_graphs(self) -> bool:
         """Whether its suite is one of graphs."""
-        return self.suite in GRAPHS
+        return self.suite in GRAPH_SUITES
 
     @property
     def task(self) -> Task:

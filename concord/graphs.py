@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-GRAPHS = ("citation", "heterophily", "world")  # suites
+GRAPHS = ("citation", "heterophily", "world")  # suites that share out a published graph
+OWN_GRAPH = "own-graph"  # a suite without packs: each folder is a party's part of a graph
+GRAPH_SUITES = (*GRAPHS, OWN_GRAPH)
 GRAPH_METHODS = ("stage", "fedavg", "fedproto", "local", "centralised")
 Drift = Literal["none", "encoder", "rotation"]
 DRIFTS: tuple[Drift, ...] = get_args(Drift)

@@ -21,7 +21,7 @@ from client_app.model_check import feature_widths, model_width
 from concord.anchors import AnchorSet, load_anchors
 from concord.config import RunConfig, parse_config
 from concord.errors import ConcordError
-from concord.own import OWN, check_encoders, require_anchors
+from concord.own import OF_FOLDERS, check_encoders, require_anchors
 from concord.run_folder import RunFolder, atomic_write
 from concord.wire.groups import pack
 from server_app.card import CARD, model_card
@@ -227,7 +227,7 @@ def run_anchors(config: RunConfig) -> AnchorSet:
     require_anchors(config)
     if config.anchors:
         anchors = load_anchors(Path(config.anchors))
-        if config.suite == OWN:
+        if config.suite in OF_FOLDERS:
             check_encoders(config, anchors)
         return anchors
     from client_app.data.federation import build_federation  # a second to import, and not needed beside anchors

@@ -8,7 +8,7 @@ from typing import Protocol
 from concord.anchors import AnchorSet
 from concord.config import RunConfig
 from concord.errors import ConcordError
-from concord.graphs import GRAPH_METHODS, GRAPHS
+from concord.graphs import GRAPH_METHODS, GRAPH_SUITES
 from strategies import fedavg, fedmchain, geolora
 from strategies.fedavg import FedAvg
 from strategies.fedmchain import FedMChain
@@ -131,7 +131,7 @@ def check_graphs(config: RunConfig) -> None:
     if not config.of_graphs:
         if config.method == "stage":
             raise ConcordError(
-                "C103", f"method stage is for graphs, {config.suite} has none", f"choose from: {', '.join(GRAPHS)}"
+                "C103", f"method stage is for graphs, {config.suite} has none", f"choose from: {', '.join(GRAPH_SUITES)}"
             )
         return
     if config.method not in GRAPH_METHODS:

@@ -27,6 +27,7 @@ from client_app.data.suite import GraphSuite, Modality, PairedSuite, Suite
 from concord.anchors import AnchorSet, anchors_of_graph, load_anchors
 from concord.config import RunConfig
 from concord.errors import ConcordError
+from concord.graphs import OWN_GRAPH
 from concord.own import OWN, require_anchors
 from concord.samples import Samples, concatenate
 from concord.scenario import Scenario, parse_scenario
@@ -67,6 +68,10 @@ def federation_of(config: RunConfig, *, pooled: bool = False, advance: Advance =
         from client_app.data.own.federation import own_federation  # it takes `Federation` from here
 
         return own_federation(config, named, pooled=pooled, advance=advance)
+    if config.suite == OWN_GRAPH and named:
+        from client_app.data.own_graph.federation import own_graphs
+
+        return own_graphs(config, named, pooled=pooled)
     data = Path(config.data) if config.data else None
     federation = build_federation(config.suite, data, config.seed, config.scenario, pooled)
     return replace(federation, anchors=named) if named else federation

@@ -30,6 +30,6 @@ def find_suite(name: str) -> AnySuite:
         raise ConcordError(
             "C204",
             f"no suite {name!r}",
-            f"choose one of: {', '.join(SUITES)} (see `concord data list`), or own (docs/own-data.md)",
+            f"choose one of: {', '.join(SUITES)} (see `concord data list`), or own, own-graph (docs/own-data.md)",
         )
     return SUITES[name]

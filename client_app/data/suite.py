@@ -13,10 +13,10 @@ from client_app.data.corpus import Reader
 from client_app.data.graph import GraphSource
 from client_app.data.packs import PackFile
 from concord.errors import ConcordError
-from concord.graphs import GRAPHS
+from concord.graphs import GRAPH_SUITES
 
 HOLDS_ONE = "a node holds one modality, so it has none to lack"
-OF_GRAPHS = {word: f"it is for the suites of graphs, {', '.join(GRAPHS)}" for word in ("graph", "drift", "task")}
+OF_GRAPHS = {word: f"it is for the suites of graphs, {', '.join(GRAPH_SUITES)}" for word in ("graph", "drift", "task")}
 OF_SAMPLES = dict.fromkeys(
     ("unlabelled", "disjoint-labels", "local-heads", "multimodal", "unbalanced", "skew"),
     "parties share out a graph by communities",

@@ -16,7 +16,7 @@ from concord.commands.tables import result_table
 from concord.config import RunConfig, Scalar, parse_config
 from concord.errors import ConcordError
 from concord.flower import check_app_folder, repository
-from concord.own import OWN, require_anchors, with_encoders
+from concord.own import OF_FOLDERS, require_anchors, with_encoders
 from concord.progress import Watch
 from concord.run_folder import RunFolder
 from concord.simulation import run_simulation
@@ -40,7 +40,7 @@ def start(
 def completed(config: RunConfig) -> RunConfig:
     """The configuration with what follows from the anchors of own data: which encoder reads a modality."""
     require_anchors(config)
-    if config.suite != OWN or (config.encoders and not Path(config.anchors).is_dir()):
+    if config.suite not in OF_FOLDERS or (config.encoders and not Path(config.anchors).is_dir()):
         return config  # anchors of another machine are checked there
     from concord.anchors import load_anchors
 

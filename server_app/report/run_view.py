@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from concord.graphs import GRAPHS, Task
+from concord.graphs import GRAPH_SUITES, Task
 from concord.kinds import kind_of, of_all_slices
 from concord.run_folder import last_event
 from concord.samples import FUSED
@@ -51,7 +51,7 @@ class Run:
     @property
     def of_graphs(self) -> bool:
         """Whether nodes are parties to a graph, whose predictions are all of the nodes of a graph."""
-        return self.setting("suite") in GRAPHS
+        return self.setting("suite") in GRAPH_SUITES
 
     @property
     def task(self) -> Task:

@@ -83,9 +83,9 @@ def build_anchors(
             be used, C207 a label that is no concept, C302 a modality without labelled samples.
     """
     for modality in public:
-        _check_name(modality)
+        check_name(modality)
     labelled = {m: [e for e in entries_of(p.folder, p.source) if e.label is not None] for m, p in public.items()}
-    names = tuple(concepts) or tuple(sorted({str(e.label) for found in labelled.values() for e in found}, key=_by_number))
+    names = tuple(concepts) or tuple(sorted({str(e.label) for found in labelled.values() for e in found}, key=by_number))
     modalities, read_by, contents = {}, {}, {}
     for modality, place in public.items():
         drawn = _draw(modality, labelled[modality], names, per_concept, seed)
@@ -95,7 +95,7 @@ def build_anchors(
     return AnchorSet(names, modalities, read_by, contents)
 
 
-def _check_name(modality: str) -> None:
+def check_name(modality: str) -> None:
     """Names of modalities are parts of names of files, of groups on the wire and of modules."""
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", modality) or hasattr(nn.ModuleDict, modality):
         hint = "choose a name of letters, digits, - and _ that begins with a letter"
@@ -139,6 +139,6 @@ def _prepared(place: Public, entries: Sequence[Entry], concepts: Sequence[str], 
     return Samples(torch.stack([x_of[entry.id] for entry in entries]), y_N, tuple(entry.id for entry in entries))
 
 
-def _by_number(label: str) -> tuple[list[int | str], str]:
+def by_number(label: str) -> tuple[list[int | str], str]:
     """Numbers within labels by their size: 2 before 10. Every other part is a number, so that parts compare."""
     return [int(part) if i % 2 else part for i, part in enumerate(re.split(r"([0-9]+)", label))], label

@@ -25,7 +25,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Self
+from typing import Annotated, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -40,6 +40,9 @@ MANIFESTS = tuple(f"manifest{suffix}" for suffix in TABLE_SUFFIXES)
 BY_CLASS, FLAT = "**/{label}/*", "*"
 # who reads a kind, where nobody says
 ENCODERS = MappingProxyType({"image": "image", "audio": "sound", "text": "word", "series": "series", "table": "table"})
+
+Form = TypeVar("Form", bound=BaseModel)
+NodeName = Annotated[str, Field(pattern=r"^([\w-][\w.-]*)?$")]
 
 
 class Source(BaseModel):
@@ -97,7 +100,7 @@ class _File(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    node: str = Field("", pattern=r"^([\w-][\w.-]*)?$")
+    node: NodeName = ""
     modality: dict[str, Source] = Field(min_length=1)
 
 
@@ -127,7 +130,8 @@ def read_dataset(folder: Path) -> Dataset:
     if not folder.is_dir():
         raise ConcordError("C205", f"{folder}: there is no such folder", "name the folder that holds the node's own files")
     if (folder / DATASET).is_file():
-        return _told(folder, folder / DATASET)
+        file = read_description(folder / DATASET, _File)
+        return Dataset(folder, file.node or folder.resolve().name, file.modality, named=True)
     manifest = next((folder / name for name in MANIFESTS if (folder / name).is_file()), None)
     sources = _of_manifest(folder, manifest) if manifest else _of_classes(folder)
     if not sources:
@@ -136,17 +140,17 @@ def read_dataset(folder: Path) -> Dataset:
     return Dataset(folder, folder.resolve().name, sources, named=False)
 
 
-def _told(folder: Path, path: Path) -> Dataset:
+def read_description(path: Path, form: type[Form]) -> Form:
+    """``dataset.toml`` at `path`, of that form; ConcordError C205 where it is not."""
     hint = "docs/own-data.md tells what may stand there"
     try:
-        file = _File.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        return form.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise ConcordError("C205", f"{path}: {where}: {first['msg']}", hint) from error
     except (OSError, ValueError) as error:  # of TOML and of UTF-8 too
         raise ConcordError("C205", f"{path}: {error}", hint) from error
-    return Dataset(folder, file.node or folder.resolve().name, file.modality, named=True)
 
 
 def _of_manifest(folder: Path, manifest: Path) -> dict[str, Source]:
