@@ -39,8 +39,10 @@ Scenario = Annotated[
 Seed = Annotated[int | None, typer.Option(help="seed of splits, initial weights and batches")]
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="any key of `concord config`")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="print only the end")]
-Suite = Annotated[str | None, typer.Option(help="a name of `concord data list`, or own; default demo")]
-Data = Annotated[Path | None, typer.Option(help="folder with the data packs, or of suite own with a folder a node")]
+Suite = Annotated[str | None, typer.Option(help="a name of `concord data list`, own or own-graph; default demo")]
+Data = Annotated[
+    Path | None, typer.Option(help="folder with the data packs, or of suites own and own-graph with a folder a node")
+]
 Anchors = Annotated[Path | None, typer.Option(help="folder of a public anchor set; default the suite's own")]
 
 
@@ -207,12 +209,20 @@ def anchors_build(
     encoder: Annotated[
         list[str] | None, typer.Option(metavar="NAME=ENCODER", help="who reads a modality; default by the kind of its files")
     ] = None,
+    graph: Annotated[
+        list[str] | None, typer.Option(metavar="FOLDER", help="instead: of graphs, whose labels and features are agreed on")
+    ] = None,
     per_concept: Annotated[int, typer.Option(min=1, help="most samples of a concept and modality")] = 10,
     seed: Annotated[int, typer.Option(min=0, help="draws the samples where there are more")] = 0,
 ) -> None:
-    """Makes an anchor set from folders of public files, or from a table of concepts."""
+    """Makes an anchor set from folders of public files, from a table of concepts, or from folders of graphs."""
     from concord.commands import own
 
+    if graph:
+        if modality or concepts or encoder:
+            raise ConcordError("C102", "--graph: a set is of graphs or of samples", "leave the other options out")
+        own.build_graph_anchors(out, graph, Console())
+        return
     own.build_anchors(out, modality or [], concepts, encoder or [], per_concept, seed, Console())
 
 

@@ -9,6 +9,7 @@ from typing import Literal
 
 from client_app.data.packs import PackFile, how_to_mend
 from client_app.data.registry import SUITES, find_suite
+from concord.graphs import OWN_GRAPH
 from concord.own import OWN
 
 
@@ -44,6 +45,16 @@ OWN_ROW = SuiteRow(
 )
 
 
+OWN_GRAPH_ROW = SuiteRow(
+    name=OWN_GRAPH,
+    modalities="numbers of nodes, yours to name",
+    what="your own graph, a party each folder",
+    data="a folder a party",
+    licence=OWN_ROW.licence,
+    origin=OWN_ROW.origin,
+)
+
+
 def list_suites() -> list[SuiteRow]:
     """One row a suite, data of one's own last."""
     suites = [
@@ -57,7 +68,7 @@ def list_suites() -> list[SuiteRow]:
         )
         for suite in SUITES.values()
     ]
-    return [*suites, OWN_ROW]
+    return [*suites, OWN_ROW, OWN_GRAPH_ROW]
 
 
 def check_suite(name: str, data: Path) -> list[Finding]:

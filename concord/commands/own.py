@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from client_app.data.own.check import Checked
     from client_app.data.own.problem import Problem
     from client_app.data.own.quality import Quality
+    from concord.anchors import AnchorSet
 
 SHOWN = 10  # problems of one sort that are listed; --json lists all
 
@@ -28,13 +29,15 @@ SHOWN = 10  # problems of one sort that are listed; --json lists all
 def check_folder(folder: Path, anchors: Path | None, console: Console, *, deep: bool, as_json: bool) -> bool:
     """Whether a run can use a folder of own data, or all folders of nodes below it; shows what was found."""
     from client_app.data.own.check import check_own, folders_to_check
+    from client_app.data.own_graph.check import check_graph
+    from client_app.data.own_graph.layout import is_graph
     from concord.anchors import load_anchors
 
     public = load_anchors(anchors) if anchors else None
     errors = 0
     for node in folders_to_check(folder):
         with bar(console, hidden=as_json) as advance:
-            checked = check_own(node, public, advance, deep=deep)
+            checked = check_graph(node, public) if is_graph(node) else check_own(node, public, advance, deep=deep)
         errors += checked.errors
         if as_json:
             for problem in checked.problems:
@@ -49,7 +52,6 @@ def build_anchors(
 ) -> None:
     """Writes an anchor set from folders, ``modality=FOLDER``, and a table of concepts; ConcordError C301 over another set."""
     from client_app.data.own import anchors as own
-    from concord.anchors import MANIFEST, load_anchors, save_anchors
 
     public = own.concept_table(table) if table else {}
     public |= {m: own.public_folder(Path(folder), m) for m, folder in _pairs("--modality", folders).items()}
@@ -57,15 +59,36 @@ def build_anchors(
         raise ConcordError("C302", "no modality is named", "write --modality speech=FOLDER, or --concepts TABLE")
     concepts = own.table_concepts(table) if table else ()
     made = own.build_anchors(public, _pairs("--encoder", encoders), concepts, per_concept, seed)
+    _save(made, out)
+    samples = ", ".join(f"{len(part)} {modality} ({made.encoders[modality]})" for modality, part in made.modalities.items())
+    summary = f"{out}: {len(made.concepts)} concepts, {samples}, set {made.digest[:12]}"
+    console.print(summary, soft_wrap=True, highlight=False, markup=False)
+
+
+def build_graph_anchors(out: Path, folders: Sequence[str], console: Console) -> None:
+    """Writes what parties to a graph agree on, from folders of graphs; ConcordError C301 over another set."""
+    from client_app.data.own_graph.anchors import graph_anchors
+
+    made = graph_anchors([Path(folder) for folder in folders])
+    _save(made, out)
+    console.print(f"{out}: {_of_graph(made)}, set {made.digest[:12]}", soft_wrap=True, highlight=False, markup=False)
+
+
+def _save(made: AnchorSet, out: Path) -> None:
+    from concord.anchors import MANIFEST, load_anchors, save_anchors
+
     if (out / MANIFEST).exists() and load_anchors(out).digest != made.digest:
         raise ConcordError("C301", f"{out} holds another anchor set", "choose an empty folder, or delete this one")
     try:
         save_anchors(made, out)
     except OSError as error:
         raise ConcordError("C301", f"{out}: {error}", "choose a folder that you may write to") from error
-    samples = ", ".join(f"{len(part)} {modality} ({made.encoders[modality]})" for modality, part in made.modalities.items())
-    summary = f"{out}: {len(made.concepts)} concepts, {samples}, set {made.digest[:12]}"
-    console.print(summary, soft_wrap=True, highlight=False, markup=False)
+
+
+def _of_graph(anchors: AnchorSet) -> str:
+    """The classes and features that an anchor set without samples tells."""
+    features = (f"{samples.x.shape[1]:,} features of {modality}" for modality, samples in sorted(anchors.modalities.items()))
+    return ", ".join((f"{len(anchors.concepts)} concepts", *features))
 
 
 def check_anchors(folder: Path, plot: Path | None, seed: int, console: Console, *, as_json: bool) -> bool:
@@ -73,7 +96,10 @@ def check_anchors(folder: Path, plot: Path | None, seed: int, console: Console, 
     from client_app.data.own.quality import assess
     from concord.anchors import load_anchors
 
-    qualities, problems = assess(load_anchors(folder), seed)
+    anchors = load_anchors(folder)
+    if anchors.of_graphs:
+        return _check_of_graphs(anchors, plot, console, as_json=as_json)
+    qualities, problems = assess(anchors, seed)
     if plot:
         from server_app.report.stability import stability_plot
 
@@ -88,6 +114,19 @@ def check_anchors(folder: Path, plot: Path | None, seed: int, console: Console, 
         console.print(_quality_table(qualities))
         _show_problems(problems, console)
     return not any(problem.severity == "error" for problem in problems)
+
+
+def _check_of_graphs(anchors: AnchorSet, plot: Path | None, console: Console, *, as_json: bool) -> bool:
+    """Shows a set that has no samples, of which there is nothing to measure."""
+    if plot:
+        raise ConcordError("C302", f"the anchor set {anchors.digest[:12]} has no samples to plot", "leave --plot out")
+    if as_json:
+        modalities = {m: {"features": samples.x.shape[1]} for m, samples in anchors.modalities.items()}
+        told = json.dumps({"modalities": modalities, "problems": []}, ensure_ascii=False)
+    else:
+        told = f"of graphs: {_of_graph(anchors)}; there are no samples, so nothing is measured"
+    console.print(told, soft_wrap=True, highlight=False, markup=False)
+    return True
 
 
 def _quality_table(qualities: Mapping[str, Quality]) -> Table:

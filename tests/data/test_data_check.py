@@ -159,6 +159,17 @@ def test_a_sound_file_with_other_content_is_noted(copy: Path) -> None:
 def test_suites_are_listed() -> None:
     rows = {row.name: row for row in list_suites()}
     agents = ["activity-agents", "activity-agents-three", "activity-agents-validation"]
-    assert list(rows) == ["demo", "digits", "activity", "activity-validation", *agents, "strokes", "emoji", *GRAPHS, "own"]
+    assert list(rows) == [
+        "demo",
+        "digits",
+        "activity",
+        "activity-validation",
+        *agents,
+        "strokes",
+        "emoji",
+        *GRAPHS,
+        "own",
+        "own-graph",
+    ]
     assert rows["demo"].data == "none"
     assert "digits/fsdd.npz" in rows["digits"].data

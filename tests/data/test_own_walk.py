@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from own_data import CONCEPTS, write_pictures, write_sounds
+from own_graph import LABELS, write_graph
 from tiny_run import TINY
 
 from client_app.app import app
@@ -27,6 +28,7 @@ from server_app.results import load_result
 from server_app.run import open_run
 
 DOC = Path(__file__).parents[2] / "docs" / "own-data.md"
+SAMPLES, _, GRAPHS = DOC.read_text().partition("## Graphs\n")
 BLOCK = re.compile(r"^```(sh|toml)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SMALL = [word for key, value in TINY.items() if key != "rounds" for word in ("--set", f"{key}={str(value).lower()}")]
 EACH = 14  # files of a class that are taken from the published ones
@@ -52,8 +54,8 @@ def made_up(folder: Path) -> None:
         path.rename(path.with_suffix(".PNG"))
 
 
-def walk(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Writes the files of the page and runs its commands in `folder`; the commands of ours, in order."""
+def walk(page: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Writes the files of a page and runs its commands in `folder`; the commands of ours, in order."""
 
     def train(config: RunConfig, app_folder: Path, nodes: int, on_wait: Callable[[], None]) -> None:
         open_run(config, InProcessGrid(app, config.flat(), nodes)).rounds()
@@ -61,7 +63,7 @@ def walk(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(run_command, "run_simulation", train)
     monkeypatch.chdir(folder)
     ours = []
-    for language, text in BLOCK.findall(DOC.read_text()):
+    for language, text in BLOCK.findall(page):
         if language == "toml":
             heading, _, content = text.partition("\n")
             Path(heading.removeprefix("# ")).write_text(content)
@@ -86,7 +88,7 @@ def test_the_page_leads_from_folders_to_a_model(
         published(tmp_path, request.getfixturevalue("published_files"))
     else:
         made_up(tmp_path)
-    commands = walk(tmp_path, monkeypatch)
+    commands = walk(SAMPLES, tmp_path, monkeypatch)
     assert {" ".join(command.split()[1:3]) for command in commands} >= {"anchors build", "anchors check", "data check"}
     (run,) = (tmp_path / "runs").iterdir()
     result = load_result(run)
@@ -97,3 +99,27 @@ def test_the_page_leads_from_folders_to_a_model(
     concepts = CONCEPTS if source == "made up" else tuple("0123456789")
     assert load_anchors(run / "model/anchors").concepts == concepts
     assert (tmp_path / "anchors.svg").read_text().startswith("<svg")
+
+
+def test_its_section_on_graphs_leads_from_tables_to_a_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for seed, name in enumerate(("north", "south")):
+        write_graph(tmp_path / "libraries" / name, seed=seed).joinpath("dataset.toml").unlink()
+    commands = walk(GRAPHS, tmp_path, monkeypatch)
+    assert [command.split()[1:3] for command in commands] == [
+        ["anchors", "build"],
+        ["anchors", "check"],
+        ["data", "check"],
+        ["run", "--suite"],
+    ]
+    said = capsys.readouterr().out
+    assert "graph-anchors: 3 concepts, 2 features of numbers, 6 features of text, set " in said
+    assert "of graphs: 3 concepts, 2 features of numbers, 6 features of text; there are no samples" in said
+    assert "south: 34 numbers of 3 labels, 32 text of 3 labels; 0 errors, 2 notes" in said
+    (run,) = (tmp_path / "runs").iterdir()
+    result = load_result(run)
+    assert result.rejections == []
+    assert [node.name for node in result.nodes] == ["north", "south"]
+    assert load_anchors(tmp_path / "graph-anchors").concepts == LABELS
+    assert (run / "report.html").exists()
