@@ -37,7 +37,7 @@ class Finding:
 
 OWN_ROW = SuiteRow(
     name=OWN,
-    modalities="image, audio, text, series",
+    modalities="image, audio, text, series, table",
     what="your own folders of files, a node each",
     data="a folder a node",
     licence="yours to say",
