@@ -99,6 +99,14 @@ def test_columns_of_other_names_are_those_of_the_anchors(tmp_path: Path) -> None
     }
 
 
+def test_a_row_is_the_same_in_any_order_of_columns_and_another_when_a_column_is_called_otherwise(tmp_path: Path) -> None:
+    write_rows(tmp_path / "a", "x,40,A,,2")
+    write_rows(tmp_path / "b", "2,A,40,x", head="label,ward,age,id")
+    (one,), (same,) = (entries_of(tmp_path / name, SOURCE) for name in "ab")
+    (renamed,) = entries_of(tmp_path / "b", SOURCE.model_copy(update={"columns": {"age": "years"}}))
+    assert one.stamp == same.stamp != renamed.stamp
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [

@@ -35,7 +35,7 @@ def written(folder: Path, text: str) -> Path:
 def test_the_file_of_the_documentation(tmp_path: Path) -> None:
     text = (Path(__file__).parents[2] / "docs" / "peers.md").read_text()
     said, config = read_peer_config(written(tmp_path, text.partition("```toml\n")[2].partition("```")[0]))
-    assert said.others == {"ward-1": "ward-1.example.org:9300", "ward-2": "ward-2.example.org:9300"}
+    assert said.others == {f"subject-{n}-a": f"ward-{n}.example.org:9300" for n in (1, 2)}
     assert (said.agent.start_patience, said.agent.patience) == (120.0, 60.0)
     assert (config.method, config.suite, config.scenario) == ("parse", "activity-agents", "multimodal=0.25")
 

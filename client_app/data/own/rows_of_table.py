@@ -21,10 +21,11 @@ def listed_rows(folder: Path, source: Source) -> Iterator[Entry]:
     table = folder / source.table
     told = told_columns(table, source)
     columns = value_columns(table, source)
+    names = names_of(source, columns)
     for row, cells in enumerate(rows(table, (*columns, *(getattr(source, name) for name in told)))):
-        values = cells[: len(columns)]
-        if any(values):
-            content = json.dumps(values, ensure_ascii=False).encode(errors="replace")
+        known = {name: cell for name, cell in zip(names, cells, strict=False) if cell is not None}
+        if known:  # the same content in any order of the columns
+            content = json.dumps(known, ensure_ascii=False, sort_keys=True).encode(errors="replace")
             about = dict(zip(told, cells[len(columns) :], strict=True))
             yield entry_of(source, source.table, row, len(content), hashlib.sha256(content).hexdigest(), about)
 
@@ -40,7 +41,7 @@ def read_rows(folder: Path, source: Source, entries: Sequence[Entry]) -> Iterato
 def table_rows(table: Path, source: Source) -> Iterator[Row]:
     """All rows of a table."""
     columns = value_columns(table, source)
-    names = [source.columns.get(column, column) for column in columns]
+    names = names_of(source, columns)
     for cells in rows(table, columns):
         yield dict(zip(names, cells, strict=True))
 
@@ -51,11 +52,15 @@ def value_columns(table: Path, source: Source) -> tuple[str, ...]:
     found = tuple(name for name in column_names(table) if name not in told)
     if missing := [name for name in source.columns if name not in found]:
         raise ConcordError("C205", f"{table}: no column of values is called {missing[0]}", "correct `columns` in dataset.toml")
-    names = [source.columns.get(name, name) for name in found]
-    if not found or len(set(names)) < len(names):
+    if not found or len(set(names_of(source, found))) < len(found):
         what = "two columns have one name" if found else "no column holds values"
         raise ConcordError("C205", f"{table}: {what}", "correct `columns` in dataset.toml, or name another table")
     return found
+
+
+def names_of(source: Source, columns: Sequence[str]) -> list[str]:
+    """What columns are called in the anchors."""
+    return [source.columns.get(column, column) for column in columns]
 
 
 def columns_in(samples: Sequence[Row]) -> tuple[Column, ...]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from client_app.data.own.entry import Entry
 from client_app.data.own.layout import DATASET, Source
 from client_app.data.own.problem import Problem
-from client_app.data.own.rows_of_table import read_rows, table_rows, value_columns
+from client_app.data.own.rows_of_table import names_of, read_rows, table_rows, value_columns
 from client_app.data.preparation.table import number_in, table_preparation
 from client_app.encoders.table import TABLE, columns_of
 from concord.errors import ConcordError
@@ -32,7 +32,7 @@ def tried_rows(
 def about_columns(folder: Path, source: Source, encoder: str) -> Iterator[Problem]:
     """Columns that the anchors have and the table has not, or the other way round; without anchors those of a mixed kind."""
     table = folder / source.table
-    held = [source.columns.get(name, name) for name in value_columns(table, source)]
+    held = names_of(source, value_columns(table, source))
     if not encoder:
         yield from _of_both_kinds(table, source, held)
         return
