@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import grpc
@@ -18,7 +19,10 @@ from concord.keys import CA_CERTIFICATE, PEER_CERTIFICATE, PEER_KEY
 
 MAKE_HINT = "make it with `concord keys peer`, or put the certificate that the authority signed in its place"
 RENEW_HINT = "renew it with `concord keys peer --renew`, and start the agent again"
+AUTHORITY_HINT = "put the ca.crt of the federation's new authority beside the old one, in the same file"
 CLOCK_HINT = "set the clock of this machine right"
+SOON = timedelta(days=30)
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -53,11 +57,11 @@ def read_identity(folder: Path, now: datetime | None = None) -> Identity:
     if certificate.public_key() != key.public_key():
         raise ConcordError("C601", f"{path} is not of the key {PEER_KEY} beside it", MAKE_HINT)
     now = now or datetime.now(UTC)
-    _check_time(path, certificate, now)
+    _check_time(path, certificate, now, RENEW_HINT)
     issuers = [authority for authority in authorities if _issued(authority, certificate)]
     if not issuers:
         raise ConcordError("C601", f"{path} was not signed by the authority in {folder / CA_CERTIFICATE}", MAKE_HINT)
-    _check_time(folder / CA_CERTIFICATE, issuers[0], now)
+    _check_time(folder / CA_CERTIFICATE, issuers[0], now, AUTHORITY_HINT)
     name = agent_name(common_name(certificate.subject))
     if agent_host(name) not in host_names(certificate.extensions) or not _is_for_both_ends(certificate):
         raise ConcordError("C601", f"{path} is no certificate of an agent", MAKE_HINT)
@@ -81,9 +85,13 @@ def channel_credentials(identity: Identity) -> grpc.ChannelCredentials:
     return grpc.ssl_channel_credentials(identity.authorities, identity.key, identity.certificate)
 
 
-def _check_time(path: Path, certificate: x509.Certificate, now: datetime) -> None:
-    if now > certificate.not_valid_after_utc:
-        raise ConcordError("C601", f"{path} has expired on {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC", RENEW_HINT)
+def _check_time(path: Path, certificate: x509.Certificate, now: datetime, hint: str) -> None:
+    """ConcordError C601 outside the time that a certificate is valid for; a warning in the log before its end."""
+    end = certificate.not_valid_after_utc
+    if now > end:
+        raise ConcordError("C601", f"{path} has expired on {end:%Y-%m-%d %H:%M} UTC", hint)
+    if end - now < SOON:
+        log.warning("%s is valid until %s: %s", path, f"{end:%Y-%m-%d}", hint)
     if now < certificate.not_valid_before_utc:
         begin = f"{certificate.not_valid_before_utc:%Y-%m-%d %H:%M}"
         raise ConcordError("C601", f"{path} is not valid before {begin} UTC, and here it is {now:%Y-%m-%d %H:%M}", CLOCK_HINT)

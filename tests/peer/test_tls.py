@@ -56,18 +56,21 @@ def test_two_authorities_are_trusted_while_one_takes_the_place_of_the_other(fold
     assert read_identity(folder).authorities.count(b"BEGIN") == 2
 
 
-def test_the_time_of_a_certificate_is_told(tmp_path: Path) -> None:
-    keys.make_authority(tmp_path / "ca", days=30)
-    keys.make_peer(tmp_path / "anna", tmp_path / "ca", days=9)
+def test_the_time_of_a_certificate_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    keys.make_authority(tmp_path / "ca", days=60)
+    keys.make_peer(tmp_path / "anna", tmp_path / "ca", days=39)
     now = datetime.now(UTC)
     read_identity(tmp_path / "anna", now + timedelta(days=8))
-    with pytest.raises(ConcordError, match=rf"C601 .*peer\.crt has expired on {now + timedelta(days=9):%Y-%m-%d}"):
-        read_identity(tmp_path / "anna", now + timedelta(days=10))
+    assert caplog.text == ""
+    read_identity(tmp_path / "anna", now + timedelta(days=10))
+    assert f"peer.crt is valid until {now + timedelta(days=39):%Y-%m-%d}: renew it" in caplog.text
+    with pytest.raises(ConcordError, match=rf"C601 .*peer\.crt has expired on {now + timedelta(days=39):%Y-%m-%d}"):
+        read_identity(tmp_path / "anna", now + timedelta(days=40))
     with pytest.raises(ConcordError, match=r"C601 .*peer\.crt is not valid before"):
         read_identity(tmp_path / "anna", now - timedelta(days=1))
     keys.make_peer(tmp_path / "anna", tmp_path / "ca", days=90, renew=True)
     with pytest.raises(ConcordError, match=r"C601 .*ca\.crt has expired"):
-        read_identity(tmp_path / "anna", now + timedelta(days=40))
+        read_identity(tmp_path / "anna", now + timedelta(days=70))
 
 
 def test_the_certificate_of_a_server_is_none_of_an_agent(folder: Path, tmp_path: Path) -> None:
