@@ -40,6 +40,16 @@ Arrays = dict[str, NDArray[np.float32]]
 Attack = Callable[[Message, Message], Message | None]  # from what was asked and the honest reply to what is sent, if anything
 
 
+def as_options(settings: Settings) -> list[str]:
+    """Settings as words of a command line."""
+    return [word for key, value in settings.items() for word in ("--set", f"{key}={str(value).lower()}")]
+
+
+def train_here(config: RunConfig, app_folder: Path, nodes: int, on_wait: Callable[[], None]) -> None:
+    """In place of `run_simulation`: the same run in this process."""
+    open_run(config, InProcessGrid(app, config.flat(), nodes)).rounds()
+
+
 def tiny_config(folder: Path, settings: Settings = DEFAULTS) -> RunConfig:
     """A run that takes about a second."""
     return parse_config({**TINY, "run-folder": str(folder), **settings})

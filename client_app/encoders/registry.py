@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from client_app.encoders import image, pen, picture, sound, window, word
 from client_app.encoders.encoder import Encoder
 from client_app.encoders.frozen import FROZEN, frozen_encoder
@@ -18,6 +20,7 @@ ENCODERS: dict[str, Encoder] = {
     "pen": pen.ENCODER,
     "window": window.ENCODER,
 }
+BY_PREFIX: dict[str, Callable[[str], Encoder]] = {FROZEN: frozen_encoder, SERIES: series_encoder, TABLE: table_encoder}
 DEFAULTS = {
     "speech": "sound",
     "tone": "sound",
@@ -46,12 +49,9 @@ def encoder_name(config: RunConfig, modality: str) -> str:
 def encoder_of(config: RunConfig, modality: str) -> Encoder:
     """The encoder of a modality; ConcordError C204 if there is none, C103 if a pretrained one cannot be used."""
     name = encoder_name(config, modality)
-    if name.startswith(FROZEN):
-        return frozen_encoder(name.removeprefix(FROZEN))
-    if name.startswith(SERIES):
-        return series_encoder(name.removeprefix(SERIES))
-    if name.startswith(TABLE):
-        return table_encoder(name.removeprefix(TABLE))
+    for prefix, encoder_for in BY_PREFIX.items():
+        if name.startswith(prefix):
+            return encoder_for(name.removeprefix(prefix))
     if name not in ENCODERS:
         raise ConcordError("C204", f"encoders: there is no encoder {name!r}", f"choose one of: {', '.join(ENCODERS)}")
     return ENCODERS[name]

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
 import torch
+from command_line import caller
 from own_data import CONCEPTS, write_pictures, write_sounds
 
 from client_app.data.own.anchors import build_anchors, concept_table, public_folder, table_concepts
 from client_app.data.own.quality import assess
 from client_app.data.preparation.registry import preparation_of
 from client_app.files import read
-from concord import cli
 from concord.anchors import AnchorSet, load_anchors
 from concord.errors import ConcordError
 from concord.functional.stability import Agreement
@@ -131,12 +130,7 @@ def test_the_plot_is_a_picture_by_itself() -> None:
 def test_the_commands_build_and_check(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def concord(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["concord", *arguments])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        return (int(left.value.code or 0), *capsys.readouterr())
-
+    concord = caller(monkeypatch, capsys, columns=80)
     pictures, sounds, out = write_pictures(tmp_path / "sign"), write_sounds(tmp_path / "speech"), str(tmp_path / "anchors")
     build = ("anchors", "build", out, "--modality", f"speech={sounds}", "--modality", f"sign={pictures}")
     status, told, _ = concord(*build)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 import soundfile
+from command_line import caller
 from own_data import SPEECH, write_pictures, write_sounds
 
 from client_app.data.own.anchors import build_anchors, public_folder
 from client_app.data.own.check import Checked, check_own, folders_to_check
-from concord import cli
 from concord.anchors import AnchorSet, save_anchors
 
 
@@ -115,24 +114,18 @@ def test_the_command_tells_all_and_exits_1_for_an_error(
     clinic: Path, tmp_path: Path, anchors: AnchorSet, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     save_anchors(anchors, tmp_path.parent / "anchors-of-check")
-
-    def concord(*arguments: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["concord", *arguments])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        return int(left.value.code or 0), capsys.readouterr().out
-
+    concord = caller(monkeypatch, capsys, columns=80)
     command = ("data", "check", str(tmp_path), "--anchors", str(tmp_path.parent / "anchors-of-check"))
-    status, out = concord(*command)
+    status, out, _ = concord(*command)
     assert (status, out) == (0, "clinic: 54 speech of 3 labels; 0 errors, 0 notes\n")
     for number in range(12):
         (clinic / f"2_gus_{number}.wav").write_bytes(b"RIFF" * (number + 1))
-    status, out = concord(*command)
+    status, out, _ = concord(*command)
     assert status == 1
     assert "error unreadable: 12" in out
     assert "and 2 more" in out
     assert "clinic: 66 speech of 3 labels; 12 errors, 0 notes" in out
-    status, out = concord(*command, "--json")
+    status, out, _ = concord(*command, "--json")
     assert status == 1
     problems = [json.loads(line) for line in out.splitlines()]
     assert [problem["what"] for problem in problems] == ["unreadable"] * 12

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+from command_line import caller
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from own_graph import GRAPH, LABELS, WIDTHS
 
 from client_app.data.own.check import Checked
 from client_app.data.own_graph.check import check_graph
-from concord import cli
 from concord.anchors import AnchorSet, anchors_of_graph, save_anchors
 
 ANCHORS = anchors_of_graph(LABELS, WIDTHS)
@@ -107,12 +106,7 @@ def test_a_folder_without_nodes_or_tables_is_an_error(library: Path) -> None:
 def test_the_commands_tell_and_exit_1_for_an_error(
     library: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def concord(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["concord", *arguments])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        return (int(left.value.code or 0), *capsys.readouterr())
-
+    concord = caller(monkeypatch, capsys, columns=80)
     out = str(library.parent / "anchors")
     save_anchors(ANCHORS, Path(out))
     command = ("data", "check", str(library), "--anchors", out)

@@ -10,27 +10,22 @@ import subprocess
 import sys
 import tarfile
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from own_data import CONCEPTS, write_pictures, write_sounds
 from own_graph import LABELS, write_graph
-from tiny_run import TINY
+from tiny_run import TINY, as_options, train_here
 
-from client_app.app import app
 from concord import cli
 from concord.anchors import load_anchors
 from concord.commands import run as run_command
-from concord.config import RunConfig
-from server_app.in_process import InProcessGrid
 from server_app.results import load_result
-from server_app.run import open_run
 
 DOC = Path(__file__).parents[2] / "docs" / "own-data.md"
 SAMPLES, _, GRAPHS = DOC.read_text().partition("## Graphs\n")
 BLOCK = re.compile(r"^```(sh|toml)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-SMALL = [word for key, value in TINY.items() if key != "rounds" for word in ("--set", f"{key}={str(value).lower()}")]
+SMALL = as_options({key: value for key, value in TINY.items() if key != "rounds"})
 EACH = 14  # files of a class that are taken from the published ones
 
 
@@ -57,10 +52,7 @@ def made_up(folder: Path) -> None:
 def walk(page: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Writes the files of a page and runs its commands in `folder`; the commands of ours, in order."""
 
-    def train(config: RunConfig, app_folder: Path, nodes: int, on_wait: Callable[[], None]) -> None:
-        open_run(config, InProcessGrid(app, config.flat(), nodes)).rounds()
-
-    monkeypatch.setattr(run_command, "run_simulation", train)
+    monkeypatch.setattr(run_command, "run_simulation", train_here)
     monkeypatch.chdir(folder)
     ours = []
     for language, text in BLOCK.findall(page):

@@ -18,19 +18,14 @@ from command_line import Outcome, caller
 from own_data import write_pictures, write_sounds
 from PIL import Image
 from test_documented_commands import fenced
-from tiny_run import TINY
+from tiny_run import TINY, as_options, train_here
 
-from client_app.app import app
 from concord.commands import run as run_command
-from concord.config import RunConfig
 from concord.processes import free_port
-from server_app.in_process import InProcessGrid
 from server_app.results import load_result
-from server_app.run import open_run
 
 DOCS = Path(__file__).parents[2] / "docs"
 SHORT = TINY | {"rounds": 1, "local-steps": 1, "warmup.steps": 1}
-SETTINGS = [word for key, value in SHORT.items() for word in ("--set", f"{key}={str(value).lower()}")]
 
 
 def block(page: str, after: str, language: str = "") -> str:
@@ -43,10 +38,7 @@ def block(page: str, after: str, language: str = "") -> str:
 
 @pytest.fixture
 def concord(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Callable[..., Outcome]:
-    def train(config: RunConfig, app_folder: Path, nodes: int, on_wait: Callable[[], None]) -> None:
-        open_run(config, InProcessGrid(app, config.flat(), nodes)).rounds()
-
-    monkeypatch.setattr(run_command, "run_simulation", train)
+    monkeypatch.setattr(run_command, "run_simulation", train_here)
     monkeypatch.chdir(tmp_path)
     return caller(monkeypatch, capsys, columns=200)
 
@@ -75,7 +67,7 @@ def test_the_page_on_running(tmp_path: Path, packs: Path, dsads: Path, planetoid
         (*_, newest) = (None, *sorted((tmp_path / "runs").glob("*-demo-*")))
         words = [str(newest) if word == "RUN" else word for word in words]
         if words[0] == "run" and "--resume" not in words:
-            words += SETTINGS
+            words += as_options(SHORT)
         status, out, err = concord(*words)
         assert status == 0, (line, err)
         assert out.strip()

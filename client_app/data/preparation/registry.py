@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from client_app.data.preparation import image, picture, sound, word
 from client_app.data.preparation.frozen import frozen_preparation
 from client_app.data.preparation.preparation import Preparation
@@ -18,16 +20,18 @@ PREPARATIONS: dict[str, Preparation] = {
     "sound": Preparation("audio", sound.prepare),
     "word": Preparation("text", word.prepare),
 }
+BY_PREFIX: dict[str, Callable[[str], Preparation]] = {
+    FROZEN: frozen_preparation,
+    SERIES: series_preparation,
+    TABLE: table_preparation,
+}
 
 
 def preparation_of(encoder: str) -> Preparation:
     """The preparation for an encoder; ConcordError C204 if none is known, C103 if a pretrained one cannot be used."""
-    if encoder.startswith(FROZEN):
-        return frozen_preparation(encoder.removeprefix(FROZEN))
-    if encoder.startswith(SERIES):
-        return series_preparation(encoder.removeprefix(SERIES))
-    if encoder.startswith(TABLE):
-        return table_preparation(encoder.removeprefix(TABLE))
+    for prefix, preparation_for in BY_PREFIX.items():
+        if encoder.startswith(prefix):
+            return preparation_for(encoder.removeprefix(prefix))
     if encoder not in PREPARATIONS:
         raise ConcordError(
             "C204", f"samples cannot be prepared for encoder {encoder!r}", f"choose one of: {', '.join(PREPARATIONS)}"
