@@ -6,7 +6,6 @@ are checked. Keys are kebab-case in TOML and on the command line, snake_case in 
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -16,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
-from concord.errors import ConcordError
+from concord.errors import ConcordError, did_you_mean
 from concord.graphs import GRAPH_SUITES, Task
 from concord.scenario import scenario_words, task_of
 from concord.section import Section
@@ -339,10 +338,7 @@ def parse_config(flat: Mapping[str, Any]) -> RunConfig:
     """
     for key in flat:
         if key not in known_keys():
-            near = difflib.get_close_matches(key, known_keys(), n=3, cutoff=0.5)
-            raise ConcordError(
-                "C101", f"no key {key!r}", f"did you mean {' or '.join(near)}?" if near else "see `concord config` for all keys"
-            )
+            raise ConcordError("C101", f"no key {key!r}", did_you_mean(key, known_keys(), "see `concord config` for all keys"))
     nested: dict[str, Any] = {}
     for key, value in flat.items():
         *path, leaf = key.split(".")

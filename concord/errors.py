@@ -5,6 +5,9 @@ One section a code in docs/errors.md. Errors that only a programmer can cause ar
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 TITLES: dict[str, str] = {
     "C101": "unknown configuration key",
     "C102": "configuration value of the wrong type or out of range",
@@ -56,3 +59,9 @@ class ConcordError(Exception):
 
     def __str__(self) -> str:
         return f"{self.code} {TITLES[self.code]}: {self.message}\n  What to do: {self.hint}"
+
+
+def did_you_mean(word: str, known: Iterable[str], otherwise: str) -> str:
+    """What to do about a word that nobody knows: the nearest that are known, or `otherwise` where none is near."""
+    near = difflib.get_close_matches(word, list(known), n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(near)}?" if near else otherwise

@@ -30,7 +30,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from concord.certificates import agent_name
 from concord.config import AGENTS, RunConfig, flatten, parse_config
-from concord.errors import ConcordError
+from concord.errors import ConcordError, did_you_mean
 from peer_app.options import checked_address
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -91,15 +91,7 @@ def read_peer_config(path: Path) -> tuple[PeerConfig, RunConfig]:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConcordError("C605", f"{path}: {error}", "name the file of an agent with --config") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        is_dotted = first["loc"][0] == "others" and isinstance(first["input"], dict) and len(first["loc"]) == 2
-        hint = (
-            f'write a name with a dot in quotes: "{first["loc"][-1]}.REST"'
-            if is_dotted
-            else "see docs/peers.md for what the file says"
-        )
-        raise ConcordError("C605", f"{path}: {key}: {first['msg']}", hint) from error
+        raise _mistake(path, error) from error
     base = path.absolute().parent
     paths = {name: base / getattr(said.agent, name) for name in ("keys", "data", "folder")}
     said = said.model_copy(update={"agent": said.agent.model_copy(update=paths)})
@@ -109,3 +101,16 @@ def read_peer_config(path: Path) -> tuple[PeerConfig, RunConfig]:
             "C103", f"{path}: {config.method!r} is no method of agents without a server", f"choose one of: {', '.join(AGENTS)}"
         )
     return said, config
+
+
+def _mistake(path: Path, error: ValidationError) -> ConcordError:
+    """The first thing that is wrong; before all, a key that there is not: it may be one that is missed, misspelt."""
+    first = min(error.errors(), key=lambda mistake: mistake["type"] != "extra_forbidden")
+    *table, leaf = (str(part) for part in first["loc"])
+    key, what, hint = ".".join([*table, leaf]), first["msg"], "see docs/peers.md for what the file says"
+    if first["type"] == "extra_forbidden":
+        fields = (AgentSection if table else PeerConfig).model_fields
+        what, hint = "there is no such key", did_you_mean(leaf, [field.alias or name for name, field in fields.items()], hint)
+    elif table == ["others"] and isinstance(first["input"], dict):
+        hint = f'write a name with a dot in quotes: "{leaf}.REST"'
+    return ConcordError("C605", f"{path}: {key}: {what}", hint)

@@ -25,6 +25,7 @@ from peer_app.service import RefusedError
 
 GREETERS = 16  # greetings at once
 GREET_SECONDS = 5.0
+NAMED = 5  # of those who are waited for
 GREET_PAUSE = 0.5  # between attempts to find those who are still to come, before round 1
 SHORT_PATIENCE = 2.0  # at least, for what is sent to somebody who is waited for no longer
 TROUBLES = 8  # lines of the log on why one agent and this one do not talk
@@ -115,10 +116,16 @@ class Peer:
     def find_others(self, patience: float) -> None:
         """Greets all who are not there yet, once at least, until they are or patience ends."""
         deadline = time.monotonic() + patience
+        told = False
         while absent := sorted(self.membership.absent()):
             list(self._greeters.map(lambda name: self._greet(name, GREET_SECONDS), absent))
-            if not self.membership.absent() or time.monotonic() > deadline:
+            missing = sorted(self.membership.absent())
+            if not missing or time.monotonic() > deadline:
                 break
+            if not told:
+                who = ", ".join(missing[:NAMED]) + (f" and {len(missing) - NAMED} more" if len(missing) > NAMED else "")
+                self._write([member_line(self._next_round(), self.agent.name, "waits", f"for {who}, {patience:g} s at most")])
+                told = True
             time.sleep(GREET_PAUSE)
 
     def round(self) -> None:

@@ -94,6 +94,15 @@ def test_one_that_has_caught_up_exchanges_at_once_and_counts_nobody_as_gone(ours
         assert "caught up" in {line["event"] for line in lines(peers[1], "member")}
 
 
+def test_who_is_waited_for_is_told_once(ours: Identities, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("peer_app.peer.GREET_SECONDS", 0.1)
+    names = [f"ward-{number}" for number in range(7)]
+    with living(ours["anna"], agent(tiny(tmp_path, 1), "anna", IMAGE), tmp_path, dict.fromkeys(names, free_port()), 1.0) as peer:
+        peer.find_others(1.0)
+    told = [line["detail"] for line in lines(peer, "member") if line["event"] == "waits"]
+    assert told == ["for ward-0, ward-1, ward-2, ward-3, ward-4 and 2 more, 1 s at most"]
+
+
 def test_one_liar_makes_nobody_skip_its_training(ours: Identities, tmp_path: Path) -> None:
     config = tiny(tmp_path, 20, **{"overlay.kind": "ring"})
     liar = Liar(agent(config, "bert", IMAGE))
