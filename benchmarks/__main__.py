@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
+from benchmarks import strokes
 from benchmarks.activity import cases as activity_cases
 from benchmarks.activity import tables as activity_tables
 from benchmarks.agents import cases as agent_cases
@@ -67,11 +68,7 @@ COMPARISONS = {
         tuple,
         agent_tables.page_of(agent_cases.THREE, agent_cases.three_cases, "16 agents; the multimodal ones hold three sensors."),
     ),
-    "strokes": Comparison(
-        agent_cases.strokes_cases,
-        tuple,
-        agent_tables.page_of("strokes", agent_cases.strokes_cases, "15 agents: images, pen paths, or both."),
-    ),
+    strokes.SUITE: Comparison(lambda: chain(strokes.server_cases(), strokes.agent_cases()), tuple, strokes.page),
     graph_cases.TRIALS: Comparison(graph_cases.trial_cases, tuple, graph_tables.trials_page),
     "emoji": Comparison(
         emoji_cases.method_cases, tuple, emoji_tables.whole_page, emoji_tables.results_block, emoji_tables.headlines

@@ -43,6 +43,11 @@ def bytes_of(way: str) -> Figure:
     return lambda figures: float(figures["bytes"][f"{way}-per-node-round"])
 
 
+def bytes_in_all(way: str) -> Figure:
+    """Bytes that a node has sent (``up``) or got (``down``) in the whole run; its curve has a point more than it has rounds."""
+    return lambda figures: float(figures["bytes"][f"{way}-per-node-round"] * (len(figures["curve"]) - 1))
+
+
 def seconds(figures: Figures) -> float:
     """Wall time of a run."""
     return float(figures["seconds"]["total"])

@@ -28,7 +28,18 @@ from benchmarks.activity.cases import (
 )
 from benchmarks.attacks import ABSENT, ATTACKS
 from benchmarks.headlines import Headline, named
-from benchmarks.markdown import Figure, Results, cell, cpu_seconds, difference, mark, seeds_run, table, trials_table
+from benchmarks.markdown import (
+    Figure,
+    Results,
+    bytes_in_all,
+    cell,
+    cpu_seconds,
+    difference,
+    mark,
+    seeds_run,
+    table,
+    trials_table,
+)
 from benchmarks.sweep import SEEDS, Case, Figures, Row
 from concord.functional.statistics import paired_difference
 from concord.samples import FUSED
@@ -169,16 +180,6 @@ def reached(values: list[float]) -> str:
     """Mean and interval over the seeds that got there, and how many did where not all."""
     got = [value for value in values if math.isfinite(value)]
     return cell(got, 1000, 0) + (f" ({len(got)} of {len(values)} seeds)" if len(got) < len(values) else "")
-
-
-def bytes_in_all(way: str) -> Figure:
-    """Bytes that a node has sent (``up``) or got (``down``) in the whole run."""
-    return lambda figures: float(figures["bytes"][f"{way}-per-node-round"] * rounds_of(figures))
-
-
-def rounds_of(figures: Figures) -> int:
-    """Rounds of a run: its curve has a point before each of them and one in the end."""
-    return len(figures["curve"]) - 1
 
 
 def bytes_until(way: str) -> Figure:

@@ -81,13 +81,6 @@ def three_cases() -> Iterator[Case]:
             yield Case(THREE, row, scenario(MIXES[0]), seed, COMMON)
 
 
-def strokes_cases() -> Iterator[Case]:
-    """Every run on images and pen paths of characters."""
-    for seed in SEEDS:
-        for row in METHOD_ROWS:
-            yield Case("strokes", row, "labelled", seed, COMMON)
-
-
 def trial_cases() -> Iterator[Case]:
     """Every run that settings are chosen by."""
     for seed in VALIDATION_SEEDS:

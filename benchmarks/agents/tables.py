@@ -104,9 +104,9 @@ def trials_page(results: Results) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def method_table(results: Results, suite: str, name: str) -> str:
-    """Accuracy of each kind of agent, and what a round costs."""
-    kinds = kinds_in(results, suite, name)
+def method_table(results: Results, suite: str, name: str, kinds: Sequence[str] = ()) -> str:
+    """Accuracy of each kind of agent (none are named: of all that there are), and what a round costs."""
+    kinds = kinds or kinds_in(results, suite, name)
     rows = []
     for row in METHOD_ROWS:
         by_kind = [cell(values(results, row, name, accuracy(kind), suite)) for kind in kinds]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import __main__ as benchmarks_main
+from benchmarks import strokes
 from benchmarks.__main__ import COMPARISONS
 from benchmarks.activity import cases as activity
 from benchmarks.activity import tables as activity_tables
@@ -28,7 +29,7 @@ from benchmarks.graphs import cases as graphs
 from benchmarks.graphs import tables as graph_tables
 from benchmarks.headlines import headline_table
 from benchmarks.markdown import cell, difference, replace_block, table
-from benchmarks.sweep import SEEDS, Figures, read_results
+from benchmarks.sweep import SEEDS, Case, Figures, read_results
 from client_app.data.activity import ACTIVITY
 from client_app.data.digits import DIGITS
 from concord.config import parse_config
@@ -198,6 +199,22 @@ def test_tables_and_aims_of_agents() -> None:
     assert list(agent_tables.headlines({})) == []
     assert "| parse | – | – | – |" in agent_tables.whole_page({})
     assert "reached" not in agent_tables.aims_table({})
+
+
+def test_tables_of_strokes() -> None:
+    def figures_of(case: Case) -> Figures:
+        fused = {"fedmchain": 0.5, "joint": 0.4}.get(case.row.name, 0.3) + 0.01 * (case.seed - 2)
+        rounds = 6 if case.row.name == "fedmchain" else 12
+        accuracy = {name: {"accuracy": fused - 0.1 * name.count("image")} for name in (*strokes.COLUMNS, *strokes.KINDS)}
+        traffic = {"up-per-node-round": 2500.0, "per-link-round": 1000.0}
+        return {"accuracy": {"unseen": accuracy}, "bytes": traffic, "curve": [0.1] * (rounds + 1), "cpu-seconds": 20.0}
+
+    page = strokes.page({case.key: figures_of(case) for case in (*strokes.server_cases(), *strokes.agent_cases())})
+    shown = "0.500 ± 0.020 | 0.400 ± 0.020 | 0.500 ± 0.020"
+    assert f"| fedmchain | {shown} | +0.100 ± 0.000 | 15 ± 0 | 20 ± 0 |" in page
+    assert "| joint | 0.400 ± 0.020 | 0.300 ± 0.020 | 0.400 ± 0.020 |  | 30 ± 0 | 20 ± 0 |" in page
+    assert "| method | image | pen | image+pen |" in strokes.page({})
+    assert "| parse | 0.200 ± 0.020 | 0.300 ± 0.020 | 0.200 ± 0.020 | 1 ± 0 | 2 ± 0 | 20 ± 0 |" in page
 
 
 def graph_figures(row: str, scenario: str, seed: int) -> Figures:
