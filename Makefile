@@ -4,7 +4,8 @@
 # PIP_EXTRA_INDEX_URL to PyTorch's index of CPU wheels.
 
 PYTHON  ?= python3
-WORKERS ?= 2
+# One more than two cores: tests of real processes mostly wait.
+WORKERS ?= 3
 VENV    := .venv
 BIN     := $(VENV)/bin
 SETUP   := $(VENV)/.setup

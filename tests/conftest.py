@@ -26,7 +26,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Of workers (``pytest -n 2``) one begins with the federations; containers, which slow them down, come last."""
+    """Of workers (``pytest -n 3``) one begins with the federations; containers, which slow them down, come last."""
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: item.nodeid.startswith(CONTAINERS) - item.nodeid.startswith(FEDERATIONS))
 

@@ -40,16 +40,23 @@ OVERLAY_ROWS = tuple(
     Row(f"{row.name}, {kind}", row.method, {"overlay.kind": kind}) for kind in OVERLAYS for row in (PARSE, SAME_MODEL)
 )
 
+WIDE: dict[str, Scalar] = {"parse.slice-width": 48}
+FASTER: dict[str, Scalar] = {"lr": 2.5e-3}
 TRIALS = (
     PARSE,
     SAME_MODEL,
     Row("dsgd-modality", "dsgd-modality"),
     Row("no contrast", "parse", {"parse.contrast-weight": 0.0}),
     Row("contrast 0.5", "parse", {"parse.contrast-weight": 0.5}),
-    Row("slices of 48", "parse", {"parse.slice-width": 48}),
+    Row("slices of 48", "parse", WIDE),
     Row("24 rounds of 10 steps", "parse", {"rounds": 24, "local-steps": 10}),
     Row("dsgd-modality, 24 rounds of 10 steps", "dsgd-modality", {"rounds": 24, "local-steps": 10}),
-    Row("lr 0.0025", "parse", {"lr": 2.5e-3}),
+    Row("lr 0.0025", "parse", FASTER),
+    Row("slices of 48, lr 0.0025", "parse", {**WIDE, **FASTER}),
+    Row("dsgd-modality, PARSE's model, slices of 48, lr 0.0025", "dsgd-modality-sliced", {**WIDE, **FASTER}),
+    Row("dsgd-modality, slices of 48", "dsgd-modality", WIDE),
+    Row("dsgd-modality, lr 0.0025", "dsgd-modality", FASTER),
+    Row("dsgd-modality, slices of 48, lr 0.0025", "dsgd-modality", {**WIDE, **FASTER}),
 )
 
 
