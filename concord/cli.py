@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from concord.commands.classify import classify
 from concord.commands.embed import embed
 from concord.commands.retrieve import retrieve
+from concord.console import plain_console
 from concord.errors import ConcordError
 
 NO_MISTAKE = ("C404", "C406", "C407", "C602")  # codes of what may happen to a command that is right
@@ -81,11 +81,11 @@ def run(
 
     options = _run_options(method, suite, scenario, data, anchors, seed)
     if resume is None:
-        command.start(options, settings or [], out, Console(), quiet=quiet)
+        command.start(options, settings or [], out, plain_console(), quiet=quiet)
         return
     if out is not None or any(value is not None for value in options.values()):
         raise ConcordError("C402", "a run goes on with its own settings and folder", "beside --resume give only --set rounds=N")
-    command.resume(resume, settings or [], Console(), quiet=quiet)
+    command.resume(resume, settings or [], plain_console(), quiet=quiet)
 
 
 @app.command()
@@ -115,7 +115,7 @@ def submit(
     if (ca_certificate is None) != insecure:
         raise ConcordError("C601", "neither or both of --ca-certificate and --insecure", "name the federation's ca.crt")
     options = _run_options(method, suite, scenario, data, anchors, seed)
-    command.submit(superlink, ca_certificate, nodes or [], options, settings or [], out.absolute(), Console(), quiet=quiet)
+    command.submit(superlink, ca_certificate, nodes or [], options, settings or [], out.absolute(), plain_console(), quiet=quiet)
 
 
 @app.command()
@@ -129,7 +129,7 @@ def peer(
     """
     from concord.commands import peer as command
 
-    command.run(config, Console(), quiet=quiet)
+    command.run(config, plain_console(), quiet=quiet)
 
 
 app.command()(embed)
@@ -142,7 +142,7 @@ def data_list() -> None:
     """Lists the suites: modalities, needs, licence and source."""
     from concord.commands import inspect
 
-    inspect.list_data(Console())
+    inspect.list_data(plain_console())
 
 
 @data_app.command("check")
@@ -159,9 +159,9 @@ def data_check(
     from concord.commands import inspect, own
 
     if inspect.is_folder(suite):
-        sound = own.check_folder(Path(suite), anchors, Console(), deep=deep, as_json=as_json)
+        sound = own.check_folder(Path(suite), anchors, plain_console(), deep=deep, as_json=as_json)
     else:
-        sound = inspect.check_data(suite, data or Path(), Console())
+        sound = inspect.check_data(suite, data or Path(), plain_console())
     if not sound:
         raise typer.Exit(1)
 
@@ -180,7 +180,7 @@ def data_deal(
     """Writes each node's part of a suite to a folder of its own, as real nodes have their data."""
     from concord.commands import inspect
 
-    inspect.deal_data(out, suite, scenario, data, seed, node or [], Console())
+    inspect.deal_data(out, suite, scenario, data, seed, node or [], plain_console())
 
 
 @data_app.command("anchors")
@@ -194,7 +194,7 @@ def data_anchors(
     """Writes the public anchors of a suite, which a server needs that has no data: `--set anchors=OUT`."""
     from concord.commands import inspect
 
-    inspect.write_anchors(out, suite, scenario, data, seed, Console())
+    inspect.write_anchors(out, suite, scenario, data, seed, plain_console())
 
 
 @anchors_app.command("build")
@@ -221,9 +221,9 @@ def anchors_build(
     if graph:
         if modality or concepts or encoder:
             raise ConcordError("C102", "--graph: a set is of graphs or of samples", "leave the other options out")
-        own.build_graph_anchors(out, graph, Console())
+        own.build_graph_anchors(out, graph, plain_console())
         return
-    own.build_anchors(out, modality or [], concepts, encoder or [], per_concept, seed, Console())
+    own.build_anchors(out, modality or [], concepts, encoder or [], per_concept, seed, plain_console())
 
 
 @anchors_app.command("check")
@@ -236,7 +236,7 @@ def anchors_check(
     """Tells how good an anchor set is: coverage, concepts that look alike, stability of CKA; exits 1 for an error."""
     from concord.commands import own
 
-    if not own.check_anchors(folder, plot, seed, Console(), as_json=as_json):
+    if not own.check_anchors(folder, plot, seed, plain_console(), as_json=as_json):
         raise typer.Exit(1)
 
 
@@ -248,7 +248,7 @@ def keys_ca(
     """Makes the certificate authority of a federation; what is there is kept."""
     from concord.commands import keys
 
-    keys.authority(folder, days, Console())
+    keys.authority(folder, days, plain_console())
 
 
 @keys_app.command("server")
@@ -262,7 +262,7 @@ def keys_server(
     """Makes the SuperLink's certificate and secret; what is there is kept."""
     from concord.commands import keys
 
-    keys.server(folder, ca, host, days, Console(), renew=renew)
+    keys.server(folder, ca, host, days, plain_console(), renew=renew)
 
 
 @keys_app.command("node")
@@ -276,7 +276,7 @@ def keys_node(
     """Makes a node's keys, on the node's own machine; what is there is kept."""
     from concord.commands import keys
 
-    keys.node(folder, ca_certificate, host, Console())
+    keys.node(folder, ca_certificate, host, plain_console())
 
 
 @keys_app.command("peer")
@@ -294,7 +294,7 @@ def keys_peer(
     """Makes the key and certificate of an agent without a server; what is there is kept."""
     from concord.commands import keys
 
-    keys.peer(folder, ca, host, days, Console(), renew=renew)
+    keys.peer(folder, ca, host, days, plain_console(), renew=renew)
 
 
 @keys_app.command("sign")
@@ -308,7 +308,7 @@ def keys_sign(
     """Shows what an agent asks for, and issues its certificate beside the request."""
     from concord.commands import keys
 
-    if not keys.sign(request, ca, days, Console(), renew=renew, confirm=lambda: yes or typer.confirm("Is this the agent?")):
+    if not keys.sign(request, ca, days, plain_console(), renew=renew, confirm=lambda: yes or typer.confirm("Is this the agent?")):
         raise typer.Exit(1)
 
 
@@ -317,7 +317,7 @@ def methods() -> None:
     """Lists the methods."""
     from concord.commands import inspect
 
-    inspect.list_methods(Console())
+    inspect.list_methods(plain_console())
 
 
 @app.command()
@@ -325,7 +325,7 @@ def config() -> None:
     """Lists all keys of the run configuration, with type, default and meaning."""
     from concord.commands import inspect
 
-    inspect.show_config(Console())
+    inspect.show_config(plain_console())
 
 
 @app.command()
@@ -333,7 +333,7 @@ def report(folder: Annotated[Path, typer.Argument(metavar="RUN", help="a run fol
     """Writes report.html of a run again."""
     from concord.commands import inspect
 
-    inspect.rewrite_report(folder, Console())
+    inspect.rewrite_report(folder, plain_console())
 
 
 def main() -> None:
@@ -341,5 +341,5 @@ def main() -> None:
     try:
         app()
     except ConcordError as error:
-        Console(stderr=True).print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+        plain_console(stderr=True).print(str(error), style="red", soft_wrap=True)
         sys.exit(1 if error.code in NO_MISTAKE else 2)

@@ -118,4 +118,4 @@ class Watch:
             self._live.update(render(progress))
         elif progress.done > self._shown:
             self._shown = progress.done
-            self._console.print(progress.line(), highlight=False, soft_wrap=True)
+            self._console.print(progress.line(), soft_wrap=True)

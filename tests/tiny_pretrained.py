@@ -44,7 +44,7 @@ HEARD: dict[str, Any] = SHAPE | {
     "conv_stride": (4, 4),
     "conv_kernel": (8, 4),
     "num_feat_extract_layers": 2,
-    "num_conv_pos_embeddings": 8,
+    "num_conv_pos_embeddings": 4,  # of 8 or more, oneDNN computes so narrow groups wrongly in bfloat16 on AMX
     "num_conv_pos_embedding_groups": 2,
     "mask_time_prob": 0.0,
     "layerdrop": 0.0,

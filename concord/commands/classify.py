@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from concord.commands.options import Files, Json, Model, OfModality, Texts
 from concord.commands.samples import gather
+from concord.console import plain_console
 from concord.errors import ConcordError
 
 SHOWN = 3
@@ -51,7 +51,7 @@ def classify(
         for name, row in zip(asked.names, rows, strict=True):
             print(json.dumps({"sample": name, "class": next(iter(row)), "probabilities": row}, ensure_ascii=False))
     else:
-        Console().print(_table(asked.names, rows))
+        plain_console().print(_table(asked.names, rows))
 
 
 def _table(names: Sequence[str], rows: Sequence[Mapping[str, float]]) -> Table:

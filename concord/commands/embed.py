@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from concord.commands.options import Files, Json, Model, OfModality, Texts
 from concord.commands.samples import gather
+from concord.console import plain_console
 from concord.errors import ConcordError
 
 if TYPE_CHECKING:
@@ -45,13 +45,13 @@ def embed(
             WRITERS[out.suffix](out, asked.names, x_ND)
         except OSError as error:
             raise ConcordError("C703", f"{out}: {error}", "choose a file that you may write") from error
-        Console().print(f"{out}: {x_ND.shape[0]} x {x_ND.shape[1]}, {space}", soft_wrap=True, highlight=False, markup=False)
+        plain_console().print(f"{out}: {x_ND.shape[0]} x {x_ND.shape[1]}, {space}", soft_wrap=True)
     elif as_json:
         for name, values in zip(asked.names, x_ND.tolist(), strict=True):
             print(json.dumps({"sample": name, space: values}, ensure_ascii=False))
     else:
         axes = trained.concepts if space == COORDINATES else [str(axis) for axis in range(x_ND.shape[1])]
-        Console().print(_table(asked.names, x_ND, axes, space))
+        plain_console().print(_table(asked.names, x_ND, axes, space))
 
 
 def _table(names: Sequence[str], x_ND: Tensor, axes: Sequence[str], space: str) -> Table:

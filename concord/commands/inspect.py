@@ -53,7 +53,7 @@ def check_data(suite: str, data: Path, console: Console) -> bool:
         text = f" {finding.path}: {finding.message}\n  What to do: {finding.hint}"
         console.print(Text(finding.severity, STYLES[finding.severity]) + Text(text), soft_wrap=True)
     errors = sum(finding.severity == "error" for finding in findings)
-    console.print(f"{suite}: {errors} errors, {len(findings) - errors} notes", highlight=False)
+    console.print(f"{suite}: {errors} errors, {len(findings) - errors} notes")
     return errors == 0
 
 
@@ -70,7 +70,7 @@ def deal_data(out: Path, suite: str, scenario: str, data: Path | None, seed: int
         folder = out if len(names) == 1 else out / name
         written = save_node(folder, nodes[name], federation.anchors, Origin(suite, seed, scenario))
         samples = ", ".join(f"{count} {modality}" for modality, count in nodes[name].sizes.items())
-        console.print(f"{folder}: {samples} {'written' if written else 'already there'}", soft_wrap=True, highlight=False)
+        console.print(f"{folder}: {samples} {'written' if written else 'already there'}", soft_wrap=True)
 
 
 def write_anchors(out: Path, suite: str, scenario: str, data: Path | None, seed: int, console: Console) -> None:
@@ -83,7 +83,7 @@ def write_anchors(out: Path, suite: str, scenario: str, data: Path | None, seed:
         raise ConcordError("C301", f"{out} holds another anchor set", "choose an empty folder, or delete this one")
     save_anchors(anchors, out)
     samples = ", ".join(f"{len(part)} {modality}" for modality, part in anchors.modalities.items())
-    console.print(f"{out}: {samples}, set {anchors.digest[:12]}", soft_wrap=True, highlight=False)
+    console.print(f"{out}: {samples}, set {anchors.digest[:12]}", soft_wrap=True)
 
 
 def list_methods(console: Console) -> None:
@@ -109,4 +109,4 @@ def rewrite_report(path: Path, console: Console) -> None:
         report = write_report(folder.path)
     except OSError as error:
         raise ConcordError("C405", f"{path}: {error}", "choose a folder that you may write to") from error
-    console.print(f"report: {report}", soft_wrap=True, highlight=False)
+    console.print(f"report: {report}", soft_wrap=True)

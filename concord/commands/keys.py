@@ -54,12 +54,12 @@ def sign(request: Path, ca: Path, days: int, console: Console, *, renew: bool, c
 
 def _show(path: Path, request: Request, console: Console) -> None:
     shown = f"{path}: agent {request.name}, hosts {', '.join(request.hosts)}\nSHA-256 of its key: {request.fingerprint}"
-    console.print(shown, soft_wrap=True, highlight=False, markup=False)
+    console.print(shown, soft_wrap=True)
 
 
 def _tell(folder: Path, made: Sequence[Path], after: str, console: Console) -> None:
     for path in made:
-        console.print(f"made {path}", soft_wrap=True, highlight=False)
+        console.print(f"made {path}", soft_wrap=True)
     if not made:
-        console.print(f"{folder}: everything is there; nothing was changed", soft_wrap=True, highlight=False)
-    console.print(after, soft_wrap=True, highlight=False)
+        console.print(f"{folder}: everything is there; nothing was changed", soft_wrap=True)
+    console.print(after, soft_wrap=True)

@@ -41,7 +41,7 @@ def check_folder(folder: Path, anchors: Path | None, console: Console, *, deep: 
         errors += checked.errors
         if as_json:
             for problem in checked.problems:
-                console.print(json.dumps(asdict(problem), ensure_ascii=False), soft_wrap=True, highlight=False, markup=False)
+                console.print(json.dumps(asdict(problem), ensure_ascii=False), soft_wrap=True)
         else:
             _show(checked, console)
     return errors == 0
@@ -62,7 +62,7 @@ def build_anchors(
     _save(made, out)
     samples = ", ".join(f"{len(part)} {modality} ({made.encoders[modality]})" for modality, part in made.modalities.items())
     summary = f"{out}: {len(made.concepts)} concepts, {samples}, set {made.digest[:12]}"
-    console.print(summary, soft_wrap=True, highlight=False, markup=False)
+    console.print(summary, soft_wrap=True)
 
 
 def build_graph_anchors(out: Path, folders: Sequence[str], console: Console) -> None:
@@ -71,7 +71,7 @@ def build_graph_anchors(out: Path, folders: Sequence[str], console: Console) -> 
 
     made = graph_anchors([Path(folder) for folder in folders])
     _save(made, out)
-    console.print(f"{out}: {_of_graph(made)}, set {made.digest[:12]}", soft_wrap=True, highlight=False, markup=False)
+    console.print(f"{out}: {_of_graph(made)}, set {made.digest[:12]}", soft_wrap=True)
 
 
 def _save(made: AnchorSet, out: Path) -> None:
@@ -109,7 +109,7 @@ def check_anchors(folder: Path, plot: Path | None, seed: int, console: Console, 
             raise ConcordError("C406", f"{plot}: {error}", "choose a place that you may write to") from error
     if as_json:
         whole = {"modalities": {m: asdict(quality) for m, quality in qualities.items()}, "problems": list(map(asdict, problems))}
-        console.print(json.dumps(whole, ensure_ascii=False), soft_wrap=True, highlight=False, markup=False)
+        console.print(json.dumps(whole, ensure_ascii=False), soft_wrap=True)
     else:
         console.print(_quality_table(qualities))
         _show_problems(problems, console)
@@ -125,7 +125,7 @@ def _check_of_graphs(anchors: AnchorSet, plot: Path | None, console: Console, *,
         told = json.dumps({"modalities": modalities, "problems": []}, ensure_ascii=False)
     else:
         told = f"of graphs: {_of_graph(anchors)}; there are no samples, so nothing is measured"
-    console.print(told, soft_wrap=True, highlight=False, markup=False)
+    console.print(told, soft_wrap=True)
     return True
 
 
@@ -158,7 +158,7 @@ def _show(checked: Checked, console: Console) -> None:
     held = ", ".join(f"{count:,} {m} of {checked.labels[m]:,} labels" for m, count in checked.samples.items()) or "nothing"
     notes = len(checked.problems) - checked.errors
     line = f"{checked.name}: {held}; {checked.errors:,} errors, {notes:,} notes"
-    console.print(line, soft_wrap=True, highlight=False, markup=False)
+    console.print(line, soft_wrap=True)
 
 
 def _show_problems(problems: Sequence[Problem], console: Console) -> None:
@@ -172,10 +172,10 @@ def _show_problems(problems: Sequence[Problem], console: Console) -> None:
         console.print(Text(severity, STYLES[severity]) + Text(f" {what}: {count:,}", style="default"))
         console.print(table)
         if count > SHOWN:
-            console.print(f"   and {count - SHOWN:,} more (--json lists all)", highlight=False)
+            console.print(f"   and {count - SHOWN:,} more (--json lists all)")
         _hints(same, console)
 
 
 def _hints(problems: Sequence[Problem], console: Console) -> None:
     for hint in dict.fromkeys(problem.hint for problem in problems):
-        console.print(f"  What to do: {hint}", soft_wrap=True, highlight=False, markup=False)
+        console.print(f"  What to do: {hint}", soft_wrap=True)

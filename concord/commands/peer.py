@@ -34,7 +34,7 @@ def say(line: Line, console: Console) -> None:
     else:
         return
     shown = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)  # others wrote some of it
-    console.print(shown, soft_wrap=True, highlight=False, markup=False)
+    console.print(shown, soft_wrap=True)
 
 
 def figures_table(result: dict[str, Any]) -> Table:

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from concord.commands.options import Json, Model, Texts
 from concord.commands.samples import gather, of_suite
+from concord.console import plain_console
 
 
 def retrieve(
@@ -49,4 +49,4 @@ def retrieve(
             else:
                 table.add_row(Text(name), str(rank), Text(there.names[row]), Text(known), f"{cosine:.3f}")
     if not as_json:
-        Console().print(table)
+        plain_console().print(table)

@@ -67,13 +67,11 @@ def perform(config: RunConfig, folder: RunFolder, console: Console, *, quiet: bo
     check_app_folder(repository())
     folder.prepare(config)
     if not quiet:
-        console.print(
-            f"{config.method} on {config.suite}: {nodes} nodes, run folder {shown(folder.path)}", soft_wrap=True, highlight=False
-        )
+        console.print(f"{config.method} on {config.suite}: {nodes} nodes, run folder {shown(folder.path)}", soft_wrap=True)
     with nullcontext(lambda: None) if quiet else Watch(folder, console) as watch:
         run_simulation(config, repository(), nodes, watch)
     console.print(result_table(load_result(folder.path)))
-    console.print(f"report: {shown(folder.report)}", soft_wrap=True, highlight=False)
+    console.print(f"report: {shown(folder.report)}", soft_wrap=True)
 
 
 def count_nodes(config: RunConfig, advance: Advance) -> int:

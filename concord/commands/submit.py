@@ -41,9 +41,9 @@ def submit(
             superlink.connect()
             for key in public_keys(nodes):
                 word = "registered" if superlink.register(key) else "known"
-                console.print(f"{word}: {key}", soft_wrap=True, highlight=False)
+                console.print(f"{word}: {key}", soft_wrap=True)
             if not quiet:
-                console.print(f"{config.method} on {address}: run folder {shown(out)}", soft_wrap=True, highlight=False)
+                console.print(f"{config.method} on {address}: run folder {shown(out)}", soft_wrap=True)
             with nullcontext(lambda: None) if quiet else Watch(folder, console) as watch:
                 wait_for_others(superlink, watch)
                 if not _is_done(folder, config):
@@ -61,7 +61,7 @@ def _show(folder: RunFolder, console: Console) -> None:
 
     if not folder.result.exists():
         where = f"the run folder {folder.path} is on the SuperLink's machine"
-        console.print(f"finished; {where}", soft_wrap=True, highlight=False)
+        console.print(f"finished; {where}", soft_wrap=True)
         return
     console.print(result_table(load_result(folder.path)))
-    console.print(f"report: {shown(folder.report)}", soft_wrap=True, highlight=False)
+    console.print(f"report: {shown(folder.report)}", soft_wrap=True)

@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from concord.config import RunConfig
+from concord.console import plain_console
 from concord.progress import WAITING, Progress, Watch, render, summarise
 from concord.run_folder import RunFolder
 
@@ -39,7 +40,7 @@ def say(folder: RunFolder, *rounds: int) -> None:
 
 
 def recorder(*, terminal: bool) -> Console:
-    return Console(file=io.StringIO(), record=True, width=120, force_terminal=terminal, color_system=None)
+    return plain_console(file=io.StringIO(), record=True, width=120, force_terminal=terminal, color_system=None)
 
 
 def test_summary_of_nothing() -> None:

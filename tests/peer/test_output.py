@@ -6,14 +6,14 @@ import io
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from concord.commands.peer import figures_table, say
+from concord.console import plain_console
 from peer_app.log import member_line
 
 
 def printed(line: dict[str, Any]) -> str:
-    console = Console(file=io.StringIO(), width=200, force_terminal=True)
+    console = plain_console(file=io.StringIO(), width=200, force_terminal=True)
     say(line, console)
     return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
 
@@ -26,7 +26,7 @@ def test_what_another_wrote_moves_no_cursor_and_colours_nothing() -> None:
 @pytest.mark.parametrize(("heard", "told"), [([], True), (["bert"], False)])
 def test_that_nothing_was_exchanged_is_told_with_the_figures(heard: list[str], told: bool) -> None:
     result = {"agent": "anna", "method": "parse", "suite": "demo", "accuracy": {"unseen": {"image": 0.5}}, "heard-from": heard}
-    console = Console(file=io.StringIO(), width=100)
+    console = plain_console(file=io.StringIO(), width=100)
     console.print(figures_table(result))
     shown = " ".join(console.file.getvalue().split())  # type: ignore[attr-defined]
     assert ("It heard nobody: see member and link in metrics.jsonl." in shown) == told

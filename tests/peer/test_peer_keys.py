@@ -13,13 +13,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-from rich.console import Console
 from typer.testing import CliRunner
 
 from concord import keys
 from concord.certificates import agent_host, agent_request, new_key, read_request
 from concord.cli import app
 from concord.commands import keys as command
+from concord.console import plain_console
 from concord.errors import ConcordError
 from peer_app.tls import read_identity
 
@@ -141,7 +141,7 @@ def test_the_commands_do_so_too(ca: Path, tmp_path: Path) -> None:
 
 
 def test_the_authority_looks_before_it_signs(ca: Path, tmp_path: Path) -> None:
-    console = Console(file=io.StringIO(), width=40)
+    console = plain_console(file=io.StringIO(), width=40)
     request = tmp_path / "ward-3" / keys.PEER_REQUEST
     command.peer(tmp_path / "ward-3", None, HOSTS, 9, console, renew=False)
     assert not command.sign(request, ca, 9, console, renew=False, confirm=lambda: False)
