@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import partial
 from statistics import mean
 
 import numpy as np
@@ -227,12 +228,14 @@ def aims(results: Results) -> list[tuple[str, str, bool | None]]:
         ours, theirs = (seed_values(results, row, rate, weakest) for row in (FULL, JOINT_ROW))
         reached = mean(ours) - mean(theirs) >= 3 * POINT if len(ours) == len(theirs) == len(SEEDS) else None
         found.append((f"rate {rate}: weakest sensor at least 3 points above joint training", difference(ours, theirs), reached))
-    for peer in PEERS:
-        ours, theirs = (seed_values(results, row, RATES[-1], figure(FUSED)) for row in (FULL, peer))
-        complete = len(ours) == len(theirs) == len(SEEDS)
-        change, half = paired_difference(ours, theirs) if complete else (0.0, 0.0)
-        name = f"rate {RATES[-1]}: fused accuracy above `{peer.name}` by more than the interval"
-        found.append((name, difference(ours, theirs), change > half if complete else None))
+    ours = seed_values(results, FULL, RATES[-1], figure(FUSED))
+    for condition, theirs_of in (("", partial(seed_values, of=figure(FUSED))), (" at equal bytes up", at_equal_bytes)):
+        for peer in PEERS:
+            theirs = theirs_of(results, peer, RATES[-1])
+            complete = len(ours) == len(theirs) == len(SEEDS)
+            change, half = paired_difference(ours, theirs) if complete else (0.0, 0.0)
+            name = f"rate {RATES[-1]}: fused accuracy above `{peer.name}`{condition} by more than the interval"
+            found.append((name, difference(ours, theirs), change > half if complete else None))
     for rate in RATES:
         sent, whole = (seed_values(results, row, rate, bytes_in_all("up")) for row in (FULL, JOINT_ROW))
         ours, theirs = (seed_values(results, row, rate, figure(FUSED)) for row in (FULL, JOINT_ROW))

@@ -153,6 +153,7 @@ def test_tables_and_aims_of_suite_activity() -> None:
     reached = {name: value for name, _, value in activity_tables.aims(results)}
     assert reached["rate 0.5: weakest sensor at least 3 points above joint training"] is True
     assert reached["rate 0.5: fused accuracy above `late fusion` by more than the interval"] is True
+    assert reached["rate 0.5: fused accuracy above `late fusion` at equal bytes up by more than the interval"] is True
     assert reached["rate 0.3: 30 times fewer bytes up than dense `joint` for at most 1 point"] is True
     assert "| fedmchain | 0.900 ± 0.020 | 0.800 ± 0.020 |" in activity_tables.results_block(results)
     at_cost, attacked = activity_tables.headlines(results)
