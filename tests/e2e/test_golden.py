@@ -10,10 +10,13 @@ change of figures is meant, write them anew and look at the difference before it
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from made_up_graph import write_texas
+from made_up_sensors import write_sensors
 from tiny_run import ONE_EACH, TINY, NamedNodes, Settings
 
 from client_app.app import app
@@ -36,28 +39,43 @@ ON_A_GRAPH: Settings = {
     "rounds": 3,
     "graph.dropout": 0.0,
 }
+ON_SENSORS: Settings = {"suite": "activity", "scenario": "missing=0.3", "rounds": 3, "anchor-supervision": False}
 
 Accuracies = dict[str, dict[str, float]]
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a method is at home: what is set for it, on whose nodes it runs, and what writes its pack."""
+
+    settings: Settings
+    nodes: tuple[str, ...]
+    write: Callable[[Path], object] = lambda data: None
+
+
+AT_HOME = {
+    "fedmchain": Place(ON_SENSORS, ("subject-1-a", "subject-2-a", "subject-3-a"), write_sensors),
+    "stage": Place(ON_A_GRAPH, ("texas-1", "texas-2", "texas-3"), write_texas),
+}
+
+
+def place_of(method: str) -> Place:
+    """By default suite `demo`, a node of each modality; agents need another of one to have a neighbour at all."""
+    return AT_HOME.get(method, Place({}, (*ONE_EACH, "image-forms-b") if METHODS[method].of_agents else ONE_EACH))
+
+
 def settings_of(method: str) -> Settings:
-    """Methods of samples on suite `demo`, those of graphs alone on a made-up graph."""
-    return {**SETTINGS, **(ON_A_GRAPH if method == "stage" else {}), "method": method}
-
-
-def nodes_of(method: str) -> tuple[str, ...]:
-    """A node of each modality; agents need another of one to have a neighbour at all."""
-    if method == "stage":
-        return ("texas-1", "texas-2", "texas-3")
-    return (*ONE_EACH, "image-forms-b") if METHODS[method].of_agents else ONE_EACH
+    """All that is set."""
+    return {**SETTINGS, **place_of(method).settings, "method": method}
 
 
 def accuracies(method: str, folder: Path) -> Accuracies:
     """Accuracy by split and modality of a run with the default learning rate and switches."""
-    data = str(write_texas(folder / "packs"))
-    config = parse_config({**settings_of(method), "data": data, "run-folder": str(folder / "run")})
+    place = place_of(method)
+    place.write(folder / "packs")
+    config = parse_config({**settings_of(method), "data": str(folder / "packs"), "run-folder": str(folder / "run")})
     pooled = METHODS[method].pooled
-    grid = InProcessGrid(app, config.flat(), 1) if pooled else NamedNodes(config, nodes_of(method))
+    grid = InProcessGrid(app, config.flat(), 1) if pooled else NamedNodes(config, place.nodes)
     result = open_run(config, grid).rounds()
     return {
         split: {m: round(a.accuracy, 4) for m, a in sorted(by.items()) if of_all_slices(m)}
@@ -70,7 +88,7 @@ def test_accuracies_are_the_golden_ones(method: str, tmp_path: Path, pytestconfi
     file = GOLDEN / f"{method}.json"
     found = accuracies(method, tmp_path)
     if pytestconfig.getoption("--regenerate-golden"):
-        nodes = ["centralised"] if METHODS[method].pooled else list(nodes_of(method))
+        nodes = ["centralised"] if METHODS[method].pooled else list(place_of(method).nodes)
         golden = {"settings": settings_of(method), "nodes": nodes, "tolerance": TOLERANCE, "accuracy": found}
         file.write_text(json.dumps(golden, indent=1) + "\n")
         pytest.skip(f"{file.name} was written anew")
