@@ -49,6 +49,7 @@ COMMAND = "python -m benchmarks activity --data DIR"
 COLUMNS = (FUSED, *SENSORS)
 SPLIT = "unseen"
 PEERS = [row for row in METHOD_ROWS if row != FULL and row.method != "centralised"]
+SHOWN = (FULL, JOINT_ROW, LATE_FUSION_ROW)  # in the README
 FEWER_BYTES = 30
 POINT = 0.01
 TARGET = 0.7  # fused accuracy until which bytes are counted
@@ -123,7 +124,7 @@ def results_block(results: Results) -> str:
 def headlines(results: Results) -> Iterator[Headline]:
     """What the README shows of it."""
     rate, at_cost = RATES[-1], []
-    for row in (FULL, JOINT_ROW, LATE_FUSION_ROW):
+    for row in SHOWN:
         fused, up = (seed_values(results, row, rate, of) for of in (figure(FUSED), bytes_in_all("up")))
         if fused:
             at_cost.append((row.name, f"{cell(fused)} for {mean(up) / 1000:.0f} kB"))
@@ -137,6 +138,9 @@ def headlines(results: Results) -> Iterator[Headline]:
     ]
     if changes:
         yield Headline("the same when a fifth of the nodes flips all signs: change", " ".join(changes[0]), named(changes[1:]))
+    alone = [(row.name, cell(found)) for row in SHOWN if (found := seed_values(results, row, RATES[0], weakest))]
+    if alone:
+        yield Headline("accuracy of the weakest sensor by itself, none missing at a node", " ".join(alone[0]), named(alone[1:]))
 
 
 def figure_table(results: Results, rate: float, kind: str) -> str:

@@ -156,7 +156,8 @@ def test_tables_and_aims_of_suite_activity() -> None:
     assert reached["rate 0.5: fused accuracy above `late fusion` at equal bytes up by more than the interval"] is True
     assert reached["rate 0.3: 30 times fewer bytes up than dense `joint` for at most 1 point"] is True
     assert "| fedmchain | 0.900 ± 0.020 | 0.800 ± 0.020 |" in activity_tables.results_block(results)
-    at_cost, attacked = activity_tables.headlines(results)
+    at_cost, attacked, by_itself = activity_tables.headlines(results)
+    assert by_itself.ours == "fedmchain 0.600 ± 0.020"
     assert at_cost.ours == "fedmchain 0.900 ± 0.020 for 3 kB"
     assert at_cost.beside == "joint 0.800 ± 0.020 for 120 kB; late fusion 0.850 ± 0.020 for 120 kB"
     assert attacked.beside == "joint +0.000 ± 0.000"
