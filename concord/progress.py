@@ -85,8 +85,8 @@ def render(progress: Progress) -> Table:
     table = Table.grid(padding=(0, 2))
     bar = ProgressBar(total=max(progress.rounds, 1), completed=progress.done, width=40, pulse=not progress.rounds)
     table.add_row(Text(progress.heading(), style="bold"), bar, progress.time_left())
-    table.add_row("accuracy", Text(progress.figures()))
-    table.add_row("traffic", Text(progress.traffic()))
+    table.add_row("accuracy", progress.figures())
+    table.add_row("traffic", progress.traffic())
     return table
 
 

@@ -116,17 +116,13 @@ class Peer:
     def find_others(self, patience: float) -> None:
         """Greets all who are not there yet, once at least, until they are or patience ends."""
         deadline = time.monotonic() + patience
-        told = False
-        while absent := sorted(self.membership.absent()):
-            list(self._greeters.map(lambda name: self._greet(name, GREET_SECONDS), absent))
-            missing = sorted(self.membership.absent())
-            if not missing or time.monotonic() > deadline:
-                break
-            if not told:
-                who = ", ".join(missing[:NAMED]) + (f" and {len(missing) - NAMED} more" if len(missing) > NAMED else "")
-                self._write([member_line(self._next_round(), self.agent.name, "waits", f"for {who}, {patience:g} s at most")])
-                told = True
+        missing = self._greet_absent()
+        if missing and time.monotonic() <= deadline:
+            who = ", ".join(missing[:NAMED]) + (f" and {len(missing) - NAMED} more" if len(missing) > NAMED else "")
+            self._write([member_line(self._next_round(), self.agent.name, "waits", f"for {who}, {patience:g} s at most")])
+        while missing and time.monotonic() <= deadline:
             time.sleep(GREET_PAUSE)
+            missing = self._greet_absent()
 
     def round(self) -> None:
         """One round: trains (unless that was done before the agent was started again), says, waits, mixes, evaluates."""
@@ -236,6 +232,11 @@ class Peer:
             self._greet(name, SHORT_PATIENCE)
         finally:
             self._greeting.discard(name)
+
+    def _greet_absent(self) -> list[str]:
+        """Greets all who are not there; who is not there then."""
+        list(self._greeters.map(lambda name: self._greet(name, GREET_SECONDS), sorted(self.membership.absent())))
+        return sorted(self.membership.absent())
 
     def _greet(self, name: str, seconds: float) -> None:
         answer = self.neighbours.greet(name, self._hello(), seconds)

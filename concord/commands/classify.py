@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
-from rich.text import Text
 
 from concord.commands.options import Files, Json, Model, OfModality, Texts
 from concord.commands.samples import gather
@@ -58,5 +57,5 @@ def _table(names: Sequence[str], rows: Sequence[Mapping[str, float]]) -> Table:
     table = Table("sample", "class", "probability", "else")
     for name, row in zip(names, rows, strict=True):
         (best, share), *others = row.items()
-        table.add_row(Text(name), Text(best), f"{share:.3f}", Text(", ".join(f"{other} {value:.3f}" for other, value in others)))
+        table.add_row(name, best, f"{share:.3f}", ", ".join(f"{other} {value:.3f}" for other, value in others))
     return table

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
-from rich.text import Text
 
 from concord.commands.options import Files, Json, Model, OfModality, Texts
 from concord.commands.samples import gather
@@ -60,7 +59,7 @@ def _table(names: Sequence[str], x_ND: Tensor, axes: Sequence[str], space: str) 
     for name, x_D in zip(names, x_ND, strict=True):
         values, index = x_D.topk(min(SHOWN, len(axes)))
         shown = (f"{axes[i]} {value:.3f}" for i, value in zip(index.tolist(), values.tolist(), strict=True))
-        table.add_row(Text(name), Text(", ".join(shown)))
+        table.add_row(name, ", ".join(shown))
     return table
 
 

@@ -91,7 +91,7 @@ def list_methods(console: Console) -> None:
 
     table = Table("method", "what it does")
     for name, entry in METHODS.items():
-        table.add_row(name, Text(entry.summary))
+        table.add_row(name, entry.summary)
     console.print(table)
 
 

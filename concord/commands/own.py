@@ -139,7 +139,7 @@ def _quality_table(qualities: Mapping[str, Quality]) -> Table:
         last = quality.agreement[-1] if quality.agreement else None
         cka = [f"{mean:.2f} {low:.2f}-{high:.2f}" for mean, low, high in (last.same, last.chance)] if last else ["-", "-"]
         counts = (f"{count:,}" for count in (quality.samples, quality.covered, quality.fewest))
-        table.add_row(Text(modality), *counts, Text(f"{one}, {other}: {cosine:.2f}"), *cka)
+        table.add_row(modality, *counts, f"{one}, {other}: {cosine:.2f}", *cka)
     return table
 
 
@@ -168,7 +168,7 @@ def _show_problems(problems: Sequence[Problem], console: Console) -> None:
         same = [problem for problem in problems if (problem.severity, problem.what) == (severity, what)]
         table = Table.grid(padding=(0, 1))
         for problem in same[:SHOWN]:
-            table.add_row(Text("  "), Text(f"{problem.place}: {problem.message}", overflow="fold"))
+            table.add_row("  ", Text(f"{problem.place}: {problem.message}", overflow="fold"))
         console.print(Text(severity, STYLES[severity]) + Text(f" {what}: {count:,}", style="default"))
         console.print(table)
         if count > SHOWN:

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
-from rich.text import Text
 
 from concord.commands.options import Json, Model, Texts
 from concord.commands.samples import gather, of_suite
@@ -47,6 +46,6 @@ def retrieve(
                 line = {"query": name, "rank": rank, "sample": there.names[row], "class": known or None, "cosine": cosine}
                 print(json.dumps(line, ensure_ascii=False))
             else:
-                table.add_row(Text(name), str(rank), Text(there.names[row]), Text(known), f"{cosine:.3f}")
+                table.add_row(name, str(rank), there.names[row], known, f"{cosine:.3f}")
     if not as_json:
         plain_console().print(table)

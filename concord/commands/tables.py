@@ -11,7 +11,6 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from rich.filesize import decimal
 from rich.table import Column, Table
-from rich.text import Text
 
 from concord.config import RunConfig
 from concord.kinds import of_all_slices
@@ -51,7 +50,7 @@ def config_table() -> Table:
     table = Table(Column("key", no_wrap=True), "type", "default", "description", box=None, header_style="bold")
     for key, field in config_fields(RunConfig):
         table.add_row(
-            key, type_of(field), Text(repr(field.default) if field.default == "" else _toml(field.default)), field.description
+            key, type_of(field), repr(field.default) if field.default == "" else _toml(field.default), field.description
         )
     return table
 
