@@ -92,6 +92,13 @@ class LocalAgents:
         return (self.folder / f"{name}.log").read_text(errors="replace")
 
 
+def went_on_after(run_lines: Sequence[Line]) -> int:
+    """The round after which an agent that was killed once, and has finished since, says that it went on."""
+    (first, message), (second, again), last = [(line["event"], line["message"]) for line in run_lines]
+    assert (first, message, second, last) == ("started", "", "started", ("finished", ""))
+    return int(again.removeprefix("goes on after round "))
+
+
 @contextmanager
 def local_agents(folder: Path, names: Sequence[str], run: Mapping[str, Scalar], patience: float) -> Iterator[LocalAgents]:
     """Agents that are stopped on the way out."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from compose_project import ROOT, UP_SECONDS, Project, engine
+from local_agents import went_on_after
 from tiny_run import lines
 
 from benchmarks.federation import wait_until
@@ -34,13 +35,7 @@ pytestmark = [
 
 
 class Agents(Project):
-    """The profile with a shorter run.
-
-    Attributes:
-        killed_after: the last round that KILLED had done when it was killed.
-    """
-
-    killed_after = 0
+    """The profile with a shorter run."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -79,7 +74,6 @@ def agents(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agents]:
         kill = ["docker", "exec", project.containers()[KILLED]["Id"], "sh", "-c", "kill -KILL -1"]
         subprocess.run(kill, capture_output=True, check=False)
         assert wait_until(lambda: project.containers()[KILLED]["RestartCount"] == 1, RUN_SECONDS, pause=0.5)
-        project.killed_after = len(lines(project.run(KILLED), "round"))
         assert wait_until(
             lambda: all(project.containers()[agent]["State"]["Status"] == "exited" for agent in AGENTS), RUN_SECONDS, pause=2
         ), project("logs", "--tail", "30")
@@ -109,11 +103,11 @@ def test_an_agent_reached_its_end_with_figures_of_its_modality(agents: Agents, a
 
 def test_the_agent_that_was_killed_went_on_where_it_was(agents: Agents) -> None:
     folder = agents.run(KILLED)
-    events = [(line["event"], line["message"]) for line in lines(folder, "run")]
-    assert events == [("started", ""), ("started", f"goes on after round {agents.killed_after}"), ("finished", "")]
+    after = went_on_after(lines(folder, "run"))
     done = [line["round"] for line in lines(folder, "round")]
     assert done == sorted(set(done))
-    later = [line for line in lines(folder, "link") if line["round"] > agents.killed_after and line["received"] == "taken"]
+    assert done[:after] == list(range(1, after + 1))
+    later = [line for line in lines(folder, "link") if line["round"] > after and line["received"] == "taken"]
     assert later, "it exchanges again with those who went on"
 
 

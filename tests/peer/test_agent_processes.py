@@ -8,7 +8,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from local_agents import LocalAgents, local_agents
+from local_agents import LocalAgents, local_agents, went_on_after
 
 from benchmarks.federation import wait_until
 from client_app.agents.agent import Agent
@@ -65,13 +65,13 @@ def test_nobody_hangs_or_ends_because_of_another(tmp_path: Path) -> None:
             assert result["accuracy"]["unseen"], name
             assert agents.round(name) == rounds
             assert load_model(tmp_path / "runs" / name).modalities == tuple(result["modalities"])
-        started = [line["message"] for line in agents.lines(KILLED, "run") if line["event"] == "started"]
-        assert started == ["", f"goes on after round {before}"]
+        after = went_on_after(agents.lines(KILLED, "run"))
+        assert after in (before, before - 1)  # less one: killed between a round's lines and its checkpoint, it mixes it again
         done = [line["round"] for line in agents.lines(KILLED, "round")]
         assert done == sorted(set(done))
-        assert done[:before] == list(range(1, before + 1))
+        assert done[:after] == list(range(1, after + 1))
         taken = {
-            line["neighbour"] for line in agents.lines(KILLED, "link") if line["round"] > before and line["received"] == "taken"
+            line["neighbour"] for line in agents.lines(KILLED, "link") if line["round"] > after and line["received"] == "taken"
         }
         assert STAYS in taken, "it exchanges again with those who went on"
         assert events(agents, STAYS, STOPPED)[-1] != "gone", agents.log(STAYS)
