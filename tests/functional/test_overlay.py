@@ -22,16 +22,7 @@ from scipy.sparse.csgraph import connected_components
 
 from concord.config import OverlayConfig
 from concord.functional.mixing import contraction, metropolis_matrix, metropolis_weight
-from concord.overlay import (
-    Graph,
-    OverlayKind,
-    SliceLink,
-    build_overlay,
-    components,
-    is_connected,
-    links_of,
-    slice_overlays,
-)
+from concord.overlay import Graph, OverlayKind, SliceLink, build_overlay, links_of, slice_overlays
 
 KINDS: tuple[OverlayKind, ...] = get_args(OverlayKind)
 ROOT = Path(__file__).parents[2]
@@ -75,15 +66,6 @@ def without(holders: dict[str, frozenset[str]], gone: set[str]) -> dict[str, fro
     return {slice_: members - gone for slice_, members in holders.items()}
 
 
-def joined(graph_links: Links, members: frozenset[str]) -> bool:
-    """Whether the links reach all members, by merging sets."""
-    parts = [frozenset([name]) for name in members]
-    for link in among(graph_links, members):
-        hit = [part for part in parts if part & link]
-        parts = [part for part in parts if not part & link] + [frozenset().union(*hit)]
-    return len(parts) <= 1
-
-
 def test_the_kinds_are_those_of_the_configuration() -> None:
     assert set(KINDS) == set(get_args(OverlayConfig.model_fields["kind"].annotation))
 
@@ -94,7 +76,6 @@ def test_every_overlay_is_a_connected_graph_of_its_members(kind: OverlayKind, nu
     assert list(graph) == sorted(names(number))
     assert all(a not in others and all(a in graph[b] for b in others) for a, others in graph.items())
     assert parts_by_scipy(graph) == min(number, 1)
-    assert is_connected(graph)
 
 
 @given(kinds, st.lists(st.text(), unique=True, max_size=12), seeds, st.randoms(use_true_random=False))
@@ -170,42 +151,25 @@ def test_random_regular_overlays_mix_faster_than_rings() -> None:
     assert found["complete"] < 1e-9
 
 
-def test_components_by_hand() -> None:
-    graph = {"e": {"b"}, "b": {"e"}, "a": {"d"}, "d": {"a", "c"}, "c": {"d"}, "f": set()}
-    frozen = {name: frozenset(others) for name, others in graph.items()}
-    assert components(frozen) == [{"a", "c", "d"}, {"b", "e"}, {"f"}]
-    assert not is_connected(frozen)
-    assert components({}) == []
-    assert is_connected({})
-    assert is_connected({"a": frozenset()})
-
-
-@given(st.integers(0, 9), st.data())
-def test_components_match_scipy(number: int, data: st.DataObject) -> None:
-    pairs = list(itertools.combinations(names(number), 2))
-    chosen = data.draw(st.lists(st.sampled_from(pairs), unique=True)) if pairs else []
-    graph = {a: frozenset(b for b in names(number) if (a, b) in chosen or (b, a) in chosen) for a in names(number)}
-    found = components(graph)
-    assert len(found) == parts_by_scipy(graph)
-    assert sorted(name for part in found for name in part) == sorted(graph)
-    assert all(graph[name] <= part for part in found for name in part)
-    assert is_connected(graph) == (len(found) <= 1)
-
-
 @given(held(), kinds, degrees, seeds)
-def test_a_slice_has_its_part_of_the_overlay_or_one_of_its_own(
-    holders: dict[str, frozenset[str]], kind: OverlayKind, degree: int, seed: int
-) -> None:
-    base = links(build_overlay(kind, holders["all"], degree, seed))
+def test_a_slice_has_an_overlay_of_its_own(holders: dict[str, frozenset[str]], kind: OverlayKind, degree: int, seed: int) -> None:
     found = slice_overlays(holders, kind, degree, seed)
     assert list(found) == sorted(holders)
     for slice_, members in holders.items():
-        part = among(base, members)
-        own = build_overlay(kind, members, degree, seed)
+        assert found[slice_] == build_overlay(kind, members, degree, seed)
         assert set(found[slice_]) == members
-        assert links(found[slice_]) == (part if joined(base, members) else links(own))
         assert parts_by_scipy(found[slice_]) == min(len(members), 1)
-    assert links(found["all"]) == base
+
+
+@pytest.mark.parametrize("kind", ["chordal-ring", "random-regular"])
+def test_of_16_agents_the_ten_of_a_slice_agree_faster_than_by_their_part_of_one_overlay(kind: OverlayKind) -> None:
+    for seed in range(10):
+        members = frozenset(names(16)[:10])
+        base = build_overlay(kind, names(16), 4, seed)
+        part = {name: base[name] & members for name in sorted(members)}
+        own = slice_overlays({"all": frozenset(names(16)), "audio": members}, kind, 4, seed)["audio"]
+        by_part, by_own = (contraction(metropolis_matrix(torch.from_numpy(adjacency(graph)))) for graph in (part, own))
+        assert by_own < 0.7 < by_part
 
 
 @given(held(), kinds, seeds)
@@ -229,7 +193,7 @@ def test_no_slice_no_overlay() -> None:
 def test_every_slice_reconnects_when_members_leave(
     holders: dict[str, frozenset[str]], kind: OverlayKind, degree: int, seed: int, data: st.DataObject
 ) -> None:
-    """30 % are gone. Rings and complete overlays keep all links between those who stay, but for one that closed a ring."""
+    """30 % are gone. Rings and complete overlays keep all links between those who stay."""
     agents = data.draw(st.permutations(sorted(holders["all"])))
     gone = set(agents[: round(0.3 * len(agents))])
     left = without(holders, gone)
@@ -238,9 +202,7 @@ def test_every_slice_reconnects_when_members_leave(
         assert set(after[slice_]) == members
         assert parts_by_scipy(after[slice_]) == min(len(members), 1)
         if kind in ("ring", "complete"):
-            had_part = links(before[slice_]) == among(links(before["all"]), holders[slice_])
-            lost = among(links(before[slice_]), members) - links(after[slice_])
-            assert len(lost) <= (0 if had_part or kind == "complete" else 1)
+            assert among(links(before[slice_]), members) <= links(after[slice_])
 
 
 @given(held(), kinds, degrees, seeds, st.data())
@@ -253,9 +215,6 @@ def test_one_who_leaves_a_slice_changes_no_other(
     before = slice_overlays(holders, kind, degree, seed)
     after = slice_overlays(holders | {left_slice: holders[left_slice] - {leaver}}, kind, degree, seed)
     assert {s: g for s, g in after.items() if s != left_slice} == {s: g for s, g in before.items() if s != left_slice}
-    base, members = links(before["all"]), after[left_slice].keys()
-    if joined(base, holders[left_slice]) and joined(base, frozenset(members)):
-        assert links(after[left_slice]) == among(links(before[left_slice]), frozenset(members))
 
 
 @given(st.integers(3, 60), seeds, st.integers(0, 59))
