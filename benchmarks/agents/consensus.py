@@ -13,11 +13,11 @@ import argparse
 from dataclasses import dataclass
 from math import log10
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import torch
 
-from benchmarks.agents.cases import OVERLAYS
 from benchmarks.agents.synthetic import MODALITIES, made_up_agents, scatter
 from benchmarks.markdown import table
 from client_app.agents.agent import Agent
@@ -25,7 +25,7 @@ from client_app.agents.methods import slices_of
 from concord.agreement import agree
 from concord.config import parse_config
 from concord.functional.mixing import consensus_distance, contraction, metropolis_matrix
-from concord.overlay import Graph
+from concord.overlay import Graph, OverlayKind
 from concord.run_folder import atomic_write
 from concord.wire.groups import pack
 from server_app.report.charts import Series, line_chart
@@ -137,7 +137,7 @@ def main() -> None:
     parser.add_argument("--markdown", type=Path, help="where the table is written; the chart goes beside it")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    courses = [course(kind, arguments.agents, arguments.rounds) for kind in OVERLAYS]
+    courses = [course(kind, arguments.agents, arguments.rounds) for kind in get_args(OverlayKind)]
     text = page(courses, arguments.agents, "consensus.svg")
     print(text)
     if arguments.markdown:
