@@ -35,7 +35,7 @@ from server_app.results import Result, save_result
 from server_app.semantic_lines import semantic_lines
 from server_app.warmup import warm_up
 from strategies.exchange import exchange
-from strategies.registry import check_method
+from strategies.registry import METHODS, check_method
 from strategies.state import GlobalState, Outcome
 from strategies.strategy import ConcordStrategy
 
@@ -233,7 +233,8 @@ def run_anchors(config: RunConfig) -> AnchorSet:
     from client_app.data.federation import build_federation  # a second to import, and not needed beside anchors
 
     data = Path(config.data) if config.data else None
-    return build_federation(config.suite, data, config.seed, config.scenario).anchors
+    pooled = METHODS[config.method].pooled  # as nodes in this process ask, so that a federation is dealt once
+    return build_federation(config.suite, data, config.seed, config.scenario, pooled).anchors
 
 
 def initial_state(config: RunConfig, anchors: AnchorSet) -> GlobalState:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import importlib
 import warnings
 from collections.abc import Mapping
+from functools import partial
 from types import ModuleType
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from client_app.data.graph import NodeGraph
 from client_app.graphs.features import drop, project
@@ -41,11 +41,11 @@ class GcnEntrance(nn.Module):
         super().__init__()
         self.linear = nn.Linear(inputs, outputs, bias=False)
         nn.init.xavier_uniform_(self.linear.weight)  # as GCNConv does
-        self.propagate = _geometric("gcn").GCNConv(outputs, outputs)
+        self.propagate = _geometric("gcn").GCNConv(outputs, outputs, normalize=False)
         self.propagate.lin = nn.Identity()  # the bias stays
 
-    def forward(self, x_NF: Tensor, edge_2E: Tensor) -> Tensor:
-        y_NH: Tensor = self.propagate(project(x_NF, self.linear), edge_2E)
+    def forward(self, x_NF: Tensor, edge_2E: Tensor, weight_E: Tensor) -> Tensor:
+        y_NH: Tensor = self.propagate(project(x_NF, self.linear), edge_2E, weight_E)
         return y_NH
 
 
@@ -73,8 +73,16 @@ def layer_of(architecture: str) -> Layer:
     if architecture == "mlp":
         return Dense
     geometric = _geometric(architecture)
-    kinds: dict[str, Layer] = {"gcn": geometric.GCNConv, "sage": geometric.SAGEConv}
+    kinds: dict[str, Layer] = {"gcn": partial(geometric.GCNConv, normalize=False), "sage": geometric.SAGEConv}
     return kinds[architecture]
+
+
+def paths_of(architecture: str, edge_2E: Tensor, nodes: int) -> tuple[Tensor, ...]:
+    """Where an architecture's layers send values along: edges, and GCN's weights of them with those of nodes to themselves."""
+    if architecture != "gcn":
+        return (edge_2E,)
+    paths: tuple[Tensor, Tensor] = _geometric("gcn").conv.gcn_conv.gcn_norm(edge_2E, num_nodes=nodes)
+    return paths
 
 
 def _geometric(architecture: str) -> ModuleType:
@@ -106,6 +114,8 @@ class LayeredNetwork(GraphNetwork):
     def __init__(self, config: RunConfig, widths: Mapping[str, int], outputs: int) -> None:
         super().__init__()
         entrance, layer, settings = entrance_of(config.architecture), layer_of(config.architecture), config.graph
+        self.architecture = config.architecture
+        self._along: tuple[Tensor, tuple[Tensor, ...]] | None = None
         self.dropout, self._width = settings.dropout, settings.hidden
         first = outputs if settings.layers == 1 else settings.hidden
         self.inputs = nn.ModuleDict({m: made(config, entrance, width, first, "input", m) for m, width in widths.items()})
@@ -119,12 +129,18 @@ class LayeredNetwork(GraphNetwork):
         return self._width
 
     def forward(self, graph: NodeGraph) -> Seen:
-        edges = graph.edges
+        paths = self._paths(graph)
         kept = {m: drop(graph.x[m], self.dropout, training=self.training) for m in graph.modalities}
-        hidden_NH = torch.stack([self.inputs[m](x_NF, edges) for m, x_NF in kept.items()]).sum(0)
+        hidden_NH = torch.stack([self.inputs[m](x_NF, *paths) for m, x_NF in kept.items()]).sum(0)
         if isinstance(self.head, nn.Identity):
             return Seen(hidden_NH, hidden_NH)
         hidden_NH = hidden_NH.relu()
         for layer in self.layers:
-            hidden_NH = layer(F.dropout(hidden_NH, self.dropout, self.training), edges).relu()
-        return Seen(hidden_NH, self.head(F.dropout(hidden_NH, self.dropout, self.training), edges))
+            hidden_NH = layer(drop(hidden_NH, self.dropout, training=self.training), *paths).relu()
+        return Seen(hidden_NH, self.head(drop(hidden_NH, self.dropout, training=self.training), *paths))
+
+    def _paths(self, graph: NodeGraph) -> tuple[Tensor, ...]:
+        """Those of the graph; kept for the edges that were seen last, since all steps of a round have the same."""
+        if self._along is None or self._along[0] is not graph.edges:
+            self._along = graph.edges, paths_of(self.architecture, graph.edges, len(graph))
+        return self._along[1]

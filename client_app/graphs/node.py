@@ -126,8 +126,9 @@ class GraphNode:
         return evaluations
 
     def _examples(self, group: str) -> int:
-        """Nodes to learn from behind a group: those that have its modality, or all."""
-        learnt, modality = self.data.parts[TRAIN], modality_of(group)
+        """Nodes to learn from behind a group: those that have its modality, or all. Links are learnt from every node."""
+        learnt = torch.arange(len(self.data)) if self.config.task == "links" else self.data.parts[TRAIN]
+        modality = modality_of(group)
         return int(self.data.present[modality][learnt].sum()) if modality else len(learnt)
 
     def _shared(self, instruction: pb.Instruction) -> Shared:

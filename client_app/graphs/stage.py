@@ -65,7 +65,7 @@ class StageNetwork(GraphNetwork):
         z_ND = q_NK @ self.anchor_KD
         apart_ND = F.rms_norm((q_NK - 1 / q_NK.shape[1]) @ self.anchor_KD, (self.settings.width,))
         hidden_NH, temperature_N, gate_N = self.layers(apart_ND, q_NK, graph.edges)
-        out_NO = self.head(F.dropout(hidden_NH, self.dropout, self.training))
+        out_NO = self.head(drop(hidden_NH, self.dropout, training=self.training))
         return Seen(hidden_NH, out_NO, u_MND, q_NK, z_ND, temperature_N, gate_N)
 
 
@@ -87,7 +87,7 @@ class ControlledPropagation(nn.Module):
         share_E = neighbour_shares(cosine_E, temperature_N, edge_2E)
         hidden_NH = z_ND
         for own, theirs in zip(self.own, self.theirs, strict=True):
-            hidden_NH = F.dropout(hidden_NH, self.dropout, self.training)
+            hidden_NH = drop(hidden_NH, self.dropout, training=self.training)
             from_others_NH = neighbour_mean(theirs(hidden_NH), share_E, edge_2E)
             hidden_NH = ((1 - gate_N)[:, None] * own(hidden_NH) + gate_N[:, None] * from_others_NH).relu()
         return hidden_NH, temperature_N, gate_N

@@ -2,7 +2,8 @@
 
 - flag: 8x12 means of RGB in 0..1; outline: 16x16 means of the 64x64 bits (one country has none);
 - text: the vector of the masked prose that the pack has (MiniLM, 384 values), in which no name is left;
-- numbers: 21 figures as sign(v) log10(1 + |v|) / 10, gaps as 0, and 21 marks of where there is a figure.
+- numbers: 21 figures as sign(v) log10(1 + |v|) / 10, gaps as 0, and 21 marks of where there is a figure;
+- each vector is scaled to length one.
 
 The split is drawn by the seed: of each class a half to learn from, a fifth to choose by, the rest to test.
 
@@ -72,13 +73,20 @@ def read_world(data: Path, seed: int, edges: Edges, labels: Labels) -> NodeGraph
     has: dict[str, NDArray[np.bool_]] = {m: np.array(nodes) for m, nodes in present.items()}
     return NodeGraph(
         "world",
-        {m: torch.from_numpy(np.where(has[m][:, None], values, 0).astype(np.float32)) for m, values in x.items()},
+        {m: torch.from_numpy(_of_length_one(np.where(has[m][:, None], values, 0))) for m, values in x.items()},
         {m: torch.from_numpy(nodes) for m, nodes in has.items()},
         torch.from_numpy(y_N),
         both_directions(torch.from_numpy(pairs.astype(np.int64))),
         _split(y_N, seed, labels),
         tuple(f"world/{name}" for name in pack["id"].tolist()),
     )
+
+
+def _of_length_one(x_NF: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Rows of length one, zeros left: no modality outweighs another where first layers are summed."""
+    length_N1 = np.linalg.norm(x_NF, axis=1, keepdims=True)
+    scaled: NDArray[np.float32] = (x_NF / np.where(length_N1 > 0, length_N1, 1)).astype(np.float32)
+    return scaled
 
 
 def _in_decades(figures: NDArray[np.float32]) -> NDArray[np.float32]:
