@@ -62,20 +62,31 @@ class Case:
 
 
 def run_cases(cases: Iterable[Case], data: Path, results: Path, jobs: int) -> None:
-    """Runs the cases that `results` does not have yet, `jobs` at a time, one core each."""
+    """Runs the cases that `results` does not have yet, `jobs` at a time, one core each.
+
+    Raises:
+        RuntimeError: some failed, which it names; all others were run and kept.
+    """
     done = read_results(results)
     todo = [case for case in cases if done.get(case.key, {}).get("settings", case.digest) != case.digest or case.key not in done]
     os.environ["OMP_NUM_THREADS"] = "1"
     results.parent.mkdir(parents=True, exist_ok=True)
     with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
         futures = {pool.submit(run_case, case, data): case for case in todo}
+        failed = []
         for number, future in enumerate(as_completed(futures), 1):
+            case, error = futures[future], future.exception()
+            if error is not None:
+                failed.append(case.key)
+                print(f"[{number}/{len(todo)}] {case.key} failed: {error!r}", flush=True)
+                continue
             figures = future.result()
             with results.open("a") as file:
-                case = futures[future]
                 line = {"case": case.key, "settings": case.digest} | figures
                 file.write(json.dumps(line, separators=(",", ":")) + "\n")
-            print(f"[{number}/{len(todo)}] {futures[future].key}: {figures['cpu-seconds']:.0f} s of CPU", flush=True)
+            print(f"[{number}/{len(todo)}] {case.key}: {figures['cpu-seconds']:.0f} s of CPU", flush=True)
+    if failed:
+        raise RuntimeError(f"{len(failed)} of {len(todo)} runs failed: {'; '.join(failed)}")
 
 
 def read_results(results: Path) -> dict[str, Figures]:

@@ -16,6 +16,8 @@ from concord.scenario import Scenario
 
 SEEDS = {"citation": tuple(range(5)), "heterophily": tuple(range(10)), "world": tuple(range(5))}  # heterophily: its ten splits
 COMMON: dict[str, Scalar] = {"lr": 0.01, "clip-norm": 1e6}
+MISSING = {"world": 0.5}  # rate at which a party lacks a modality, where there are several
+WHOLE_TASK: Task = "retrieval"  # in which nobody lacks any: it asks for one modality of what is seen in another
 
 
 def _network(name: str, method: str, architecture: str) -> Row:
@@ -79,6 +81,12 @@ TRIAL_ROWS = (
     Row("no terms, three layers", "stage", {**NO_TERMS, "graph.layers": 3}),
     Row("no terms, no homophily control", "stage", {**NO_TERMS, "stage.homophily-control": False}),
     Row("anchor temperature 0.3", "stage", {"stage.anchor-temperature": 0.3}),
+    Row("fedavg, GCN, 48 rounds of 5 steps", "fedavg", {"rounds": 48, "local-steps": 5}),
+    Row("fedavg, GCN, lr 0.003", "fedavg", {"lr": 0.003}),
+    Row("fedavg, GCN, lr 0.03", "fedavg", {"lr": 0.03}),
+    Row("fedproto, GCN", "fedproto"),
+    Row("fedproto, GCN, weight 0.1", "fedproto", {"fedproto.weight": 0.1}),
+    Row("fedproto, GCN, weight 10", "fedproto", {"fedproto.weight": 10.0}),
 )
 
 
@@ -90,9 +98,10 @@ def graphs_of(suite: str) -> tuple[str, ...]:
     return tuple(graph.name for graph in found.graphs)
 
 
-def scenario(graph: str, drift: Drift = "none", task: Task = "classes") -> str:
-    """The scenario of a graph under a drift, with a task."""
-    return str(Scenario(graph=graph, drift=drift, task=task))
+def scenario(suite: str, graph: str, drift: Drift = "none", task: Task = "classes", *, whole: bool = False) -> str:
+    """The scenario of a graph under a drift, with a task; `whole`: no party lacks a modality."""
+    missing = 0.0 if whole or task == WHOLE_TASK else MISSING.get(suite, 0.0)
+    return str(Scenario(graph=graph, drift=drift, task=task, missing=missing))
 
 
 def method_cases(suite: str) -> Callable[[], Iterator[Case]]:
@@ -100,27 +109,35 @@ def method_cases(suite: str) -> Callable[[], Iterator[Case]]:
 
     def cases() -> Iterator[Case]:
         for seed in SEEDS[suite]:
-            for graph in graphs_of(suite):
+            for graph, whole in settings_of(suite):
                 for row in POOLED_ROWS:
-                    yield Case(suite, row, scenario(graph), seed, COMMON)
+                    yield Case(suite, row, scenario(suite, graph, whole=whole), seed, COMMON)
                 for drift in DRIFTS:
                     for row in ROWS:
-                        yield Case(suite, row, scenario(graph, drift), seed, COMMON)
+                        yield Case(suite, row, scenario(suite, graph, drift, whole=whole), seed, COMMON)
             for graph, task in RANKED[suite]:
                 for row in TASK_POOLED_ROWS:
-                    yield Case(suite, row, scenario(graph, task=task), seed, COMMON)
+                    yield Case(suite, row, scenario(suite, graph, task=task), seed, COMMON)
                 for drift in DRIFTS:
                     for row in TASK_ROWS:
-                        yield Case(suite, row, scenario(graph, drift, task), seed, COMMON)
+                        yield Case(suite, row, scenario(suite, graph, drift, task), seed, COMMON)
 
     return cases
+
+
+def settings_of(suite: str) -> Iterator[tuple[str, bool]]:
+    """Graphs on which classes are told, and whether no party lacks a modality: the first graph both ways, where that differs."""
+    for graph in graphs_of(suite):
+        yield graph, False
+    if suite in MISSING:
+        yield graphs_of(suite)[0], True
 
 
 def trial_cases() -> Iterator[Case]:
     """Every run that settings were chosen by, on the nodes for validation."""
     for seed in TRIAL_SEEDS:
         for row in TRIAL_ROWS:
-            yield Case(TRIED, row, scenario(graphs_of(TRIED)[0]), seed, COMMON)
+            yield Case(TRIED, row, scenario(TRIED, graphs_of(TRIED)[0]), seed, COMMON)
 
 
 def ablation_cases(suite: str) -> Callable[[], Iterator[Case]]:
@@ -130,6 +147,6 @@ def ablation_cases(suite: str) -> Callable[[], Iterator[Case]]:
         for seed in SEEDS[suite]:
             for drift in ABLATED:
                 for row in ABLATIONS:
-                    yield Case(suite, row, scenario(graphs_of(suite)[0], drift), seed, COMMON)
+                    yield Case(suite, row, scenario(suite, graphs_of(suite)[0], drift), seed, COMMON)
 
     return cases
