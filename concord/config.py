@@ -196,7 +196,7 @@ class GraphConfig(Section):
 
 
 class StageConfig(Section):
-    anchors: Annotated[int, Field(ge=2)] = Field(32, description="anchors K of the shared space")
+    anchors: Annotated[int, Field(ge=2)] = Field(16, description="anchors K of the shared space")
     width: Annotated[int, Field(ge=2)] = Field(32, description="dimensions D of the shared space")
     anchor_temperature: Annotated[float, Field(gt=0)] = Field(0.1, description="temperature of the shares of anchors")
     calibration_weight: NonNegative = Field(0.01, description="weight of KL(shares, prior)")
@@ -207,6 +207,9 @@ class StageConfig(Section):
     agreement_weight: NonNegative = Field(0.01, description="weight of InfoNCE against the prototypes of all parties")
     temperature: Annotated[float, Field(gt=0)] = Field(0.2, description="temperature of that InfoNCE")
     inertia: Annotated[float, Field(ge=0, lt=1)] = Field(0.5, description="share of a prototype that stays in a round")
+    grounding_weight: NonNegative = Field(5.0, description="weight of agreeing with the class means of all; 0: none travel")
+    grounding_count: NonNegative = Field(1.0, description="labelled nodes that what others tell of a class counts like")
+    grounding_temperature: Annotated[float, Field(gt=0)] = Field(0.1, description="temperature of cosines with class means")
     homophily_control: bool = Field(True, description="a node's temperature and gate follow its neighbours; else 1 and a half")
 
 
@@ -287,6 +290,11 @@ class RunConfig(Section):
     def controls_homophily(self) -> bool:
         """Whether nodes of a graph set how they listen to their neighbours by STAGE, and parties tell of it."""
         return self.method == "stage" and self.stage.homophily_control
+
+    @property
+    def grounds_classes(self) -> bool:
+        """Whether parties to a graph tell class means of their features, by STAGE."""
+        return self.method == "stage" and self.task == "classes" and self.stage.grounding_weight > 0
 
     @property
     def adapter_kind(self) -> str:

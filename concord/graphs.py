@@ -18,3 +18,8 @@ LINKS = "links"  # kind of the questions which node is linked to one
 def direction(query: str, gallery: str) -> str:
     """Kind of the questions which node a view of one modality is of, among views of another."""
     return f"{query}->{gallery}"
+
+
+def feature_encoder(features: int) -> str:
+    """Name under which a party's census says how many features a modality has."""
+    return f"features-{features}"

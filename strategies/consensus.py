@@ -56,6 +56,29 @@ class NoConsensus:
         """Has nothing to take up."""
 
 
+class Together(Consensus):
+    """Several things that are agreed on at once; what each keeps has names of its own."""
+
+    def __init__(self, parts: Sequence[Consensus]) -> None:
+        self.parts = parts
+        self.needs_variance = any(part.needs_variance for part in parts)
+
+    def update(self, reports: Sequence[pb.Report]) -> None:
+        for part in self.parts:
+            part.update(reports)
+
+    def write(self, instruction: pb.Instruction, node: str) -> None:
+        for part in self.parts:
+            part.write(instruction, node)
+
+    def state(self) -> dict[str, Tensor]:
+        return {name: tensor for part in self.parts for name, tensor in part.state().items()}
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        for part in self.parts:
+            part.load(state)
+
+
 class GramConsensus:
     """Consensus of the nodes' anchor Grams, and the frame derived from it.
 

@@ -1,6 +1,7 @@
 """STAGE (Chen et al., arXiv 2605.11919), server side: a table of anchor prototypes, and no model.
 
-Parties send means and masses at the anchors; the table moves towards their mean by mass and goes to all (reconstructed).
+Parties send means and masses at the anchors; the table moves towards their mean by mass and goes to all (reconstructed). Where
+classes are learnt, parties exchange class means of their features too (ours).
 
 Legend: K anchors, D width.
 """
@@ -17,7 +18,8 @@ from concord.config import RunConfig
 from concord.functional.semantics import merge_prototypes
 from concord.wire.moments import moments_from_wire, moments_to_wire
 from concord.wire.v1 import federation_pb2 as pb
-from strategies.consensus import Consensus
+from strategies.class_means import ClassMeans
+from strategies.consensus import Consensus, Together
 from strategies.plan import NoGroups
 from strategies.state import GlobalState
 from strategies.strategy import ConcordStrategy
@@ -56,7 +58,7 @@ class PrototypeTable(Consensus):
         return {"prototypes": self._prototype_KD, "masses": self._mass_K}
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        if state:
+        if "prototypes" in state:
             self._prototype_KD, self._mass_K = state["prototypes"], state["masses"]
 
 
@@ -65,7 +67,9 @@ class Stage(ConcordStrategy):
 
     def __init__(self, config: RunConfig, anchors: AnchorSet, state: GlobalState, width: int) -> None:
         table = PrototypeTable(config.stage.anchors, config.stage.width, config.stage.inertia)
-        super().__init__(config, anchors, state, plan=NoGroups(), rule=None, consensus=table, width=width)
+        means = [ClassMeans(len(anchors.concepts))] if config.grounds_classes else []
+        consensus = Together([table, *means])
+        super().__init__(config, anchors, state, plan=NoGroups(), rule=None, consensus=consensus, width=width)
 
     @property
     def semantic(self) -> tuple[int, int]:

@@ -196,6 +196,7 @@ class ConcordStrategy(Strategy):
                 figures=self.figures(census),
                 questions=self.questions(census),
                 semantic=self.semantic,
+                tells_class_means=phase == pb.PHASE_TRAIN and self.config.grounds_classes,
                 tells_homophily=phase == pb.PHASE_EVALUATE and self.config.controls_homophily,
             )
             messages.append(

@@ -15,6 +15,8 @@ from torch import Tensor
 from concord.anchors import AnchorSet
 from concord.functional.ranking import AMONG
 from concord.functional.sparse import SparseUpdate, l2_norm
+from concord.graphs import feature_encoder
+from concord.wire.class_means import class_means_from_wire
 from concord.wire.groups import Group, modality_of, shapes_from_manifest, shapes_of, unpack
 from concord.wire.homophily import homophily_from_wire
 from concord.wire.messages import WireError, gram_from_wire, matrix_from_wire, prototypes_from_wire
@@ -110,6 +112,7 @@ class Expectation:
         questions: kinds of questions that it may report the ranks of answers to.
         sparse: whether groups come as sparse updates.
         semantic: anchors and width of the shared space of a graph, whose moments it tells; None: it tells none.
+        tells_class_means: whether it may tell class means of the features of a graph.
         tells_homophily: whether it tells how the nodes of a graph listen to their neighbours.
     """
 
@@ -124,6 +127,7 @@ class Expectation:
     questions: frozenset[str] = frozenset()
     sparse: bool = False
     semantic: tuple[int, int] | None = None
+    tells_class_means: bool = False
     tells_homophily: bool = False
 
 
@@ -214,6 +218,9 @@ def _check_figures(report: pb.Report, expected: Expectation) -> None:
         _check_prototypes(report.prototypes, expected)
     if report.HasField("moments"):
         _check_moments(report.moments, expected)
+    _check_class_means(report.class_means, expected)
+    if report.HasField("class_answers"):
+        _check_class_answers(report.class_answers, expected)
     if report.homophily:
         _check_homophily(report.homophily, expected)
     for embeddings in report.embeddings:
@@ -303,6 +310,35 @@ def _check_moments(message: pb.AnchorMoments, expected: Expectation) -> None:
     largest = float(mean_KD.double().norm(dim=1).max())
     if largest > expected.norm_bound:
         raise Rejected(Reason.LARGE_NORM, f"the mean of an anchor has norm {largest:.4g}, the bound is {expected.norm_bound:.4g}")
+
+
+def _check_class_means(told: Sequence[pb.ClassMeans], expected: Expectation) -> None:
+    held = {holding.modality: holding for holding in expected.census.holdings}
+    if told and not expected.tells_class_means:
+        raise Rejected(Reason.UNDECODABLE, "class means were not asked for")
+    if len({message.modality for message in told}) != len(told) or not {message.modality for message in told} <= held.keys():
+        raise Rejected(Reason.UNKNOWN_MODALITY, f"class means of {[m.modality for m in told]}, its census names {sorted(held)}")
+    for message in told:
+        holding = held[message.modality]
+        if feature_encoder(message.features) != holding.encoder:
+            detail = f"class means of {message.features} features of {message.modality}, its census says {holding.encoder!r}"
+            raise Rejected(Reason.WRONG_SHAPE, detail)
+        mean_CF, count_C = class_means_from_wire(message, len(expected.anchors.concepts))
+        nodes = sum(h.labelled for h in expected.census.holdings)  # those around a node may have what it lacks
+        if int(count_C.sum()) > nodes:
+            detail = f"class means of {int(count_C.sum())} nodes, by its census at most {nodes} have a label"
+            raise Rejected(Reason.CLAIMED_EXAMPLES, detail)
+        largest = float(mean_CF.double().norm(dim=1).max())
+        if largest > expected.norm_bound:
+            raise Rejected(Reason.LARGE_NORM, f"a class mean of norm {largest:.4g}, the bound is {expected.norm_bound:.4g}")
+
+
+def _check_class_answers(told: pb.ClassAnswers, expected: Expectation) -> None:
+    if not expected.tells_class_means:
+        raise Rejected(Reason.UNDECODABLE, "answers by class means were not asked for")
+    nodes = sum(h.labelled for h in expected.census.holdings)  # a node of several modalities counts once in each
+    if not max(told.right, told.right_alone, told.right_bare) <= told.asked <= nodes:
+        raise Rejected(Reason.CLAIMED_EXAMPLES, f"answers by class means of {told.asked} nodes, by its census at most {nodes}")
 
 
 def _check_homophily(told: Sequence[pb.HomophilyBin], expected: Expectation) -> None:

@@ -53,13 +53,15 @@ RANKED: dict[str, tuple[tuple[str, Task], ...]] = {  # graphs and the tasks of w
     "heterophily": (("texas", "links"), ("chameleon_filtered", "links")),
     "world": (("borders", "links"), ("trade", "links"), ("borders", "retrieval"), ("trade", "retrieval")),
 }
+NO_GROUNDING = Row("no grounding", "stage", {"stage.grounding-weight": 0.0})
 ABLATIONS = (
     Row("no calibration", "stage", {"stage.calibration-weight": 0.0}),
     Row("no entropy", "stage", {"stage.entropy-weight": 0.0}),
     Row("no agreement", "stage", {"stage.agreement-weight": 0.0}),
     Row("prior: usage", "stage", {"stage.prior": "usage"}),
     Row("no homophily control", "stage", {"stage.homophily-control": False}),
-    Row("16 anchors of width 32", "stage", {"stage.anchors": 16}),
+    NO_GROUNDING,
+    Row("16 anchors of width 16", "stage", {"stage.width": 16}),
     Row("64 anchors of width 64", "stage", {"stage.anchors": 64, "stage.width": 64}),
 )
 ABLATED: tuple[Drift, ...] = ("none", "rotation")
@@ -70,17 +72,25 @@ NO_TERMS: dict[str, Scalar] = {"stage.calibration-weight": 0.0, "stage.entropy-w
 HEAVY_TERMS: dict[str, Scalar] = dict.fromkeys(NO_TERMS, 0.1)
 TRIAL_ROWS = (
     STAGE,
+    NO_GROUNDING,
     LOCAL_GCN,
     FEDAVG,
+    Row("grounding at 1", "stage", {"stage.grounding-weight": 1.0}),
+    Row("grounding at 20", "stage", {"stage.grounding-weight": 20.0}),
+    Row("grounding counts like no label", "stage", {"stage.grounding-count": 0.0}),
+    Row("grounding counts like 10 labels", "stage", {"stage.grounding-count": 10.0}),
+    Row("grounding temperature 0.05", "stage", {"stage.grounding-temperature": 0.05}),
+    Row("grounding temperature 0.2", "stage", {"stage.grounding-temperature": 0.2}),
     Row("all terms at 0.1", "stage", HEAVY_TERMS),
     Row("no terms", "stage", NO_TERMS),
-    Row("no terms, anchor temperature 0.3", "stage", {**NO_TERMS, "stage.anchor-temperature": 0.3}),
-    Row("no terms, anchor temperature 1", "stage", {**NO_TERMS, "stage.anchor-temperature": 1.0}),
-    Row("no terms, 64 anchors of width 64", "stage", {**NO_TERMS, "stage.anchors": 64, "stage.width": 64}),
-    Row("no terms, 24 anchors of width 32", "stage", {**NO_TERMS, "stage.anchors": 24}),
-    Row("no terms, three layers", "stage", {**NO_TERMS, "graph.layers": 3}),
-    Row("no terms, no homophily control", "stage", {**NO_TERMS, "stage.homophily-control": False}),
+    Row("no terms, no grounding", "stage", {**NO_TERMS, **NO_GROUNDING.settings}),
     Row("anchor temperature 0.3", "stage", {"stage.anchor-temperature": 0.3}),
+    Row("anchor temperature 1", "stage", {"stage.anchor-temperature": 1.0}),
+    Row("16 anchors of width 16", "stage", {"stage.width": 16}),
+    Row("32 anchors of width 32", "stage", {"stage.anchors": 32}),
+    Row("64 anchors of width 64", "stage", {"stage.anchors": 64, "stage.width": 64}),
+    Row("three layers", "stage", {"graph.layers": 3}),
+    Row("no homophily control", "stage", {"stage.homophily-control": False}),
     Row("fedavg, GCN, 48 rounds of 5 steps", "fedavg", {"rounds": 48, "local-steps": 5}),
     Row("fedavg, GCN, lr 0.003", "fedavg", {"lr": 0.003}),
     Row("fedavg, GCN, lr 0.03", "fedavg", {"lr": 0.03}),

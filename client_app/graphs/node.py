@@ -17,6 +17,19 @@ from torch import Tensor
 
 from client_app.data.graph import TEST, TRAIN, VALIDATION, NodeGraph
 from client_app.graphs.features import as_features
+from client_app.graphs.grounding import (
+    Surroundings,
+    Told,
+    answers,
+    is_worth_it,
+    kept,
+    surroundings,
+    take_up,
+    targets,
+    tell,
+    to_keep,
+    weights_in,
+)
 from client_app.graphs.homophily import control_by_homophily
 from client_app.graphs.network import GraphNetwork, without_modality
 from client_app.graphs.registry import build_network
@@ -28,6 +41,7 @@ from client_app.store import NodeStore
 from concord.anchors import AnchorSet
 from concord.config import RunConfig
 from concord.functional.prototypes import class_prototypes
+from concord.graphs import feature_encoder
 from concord.kinds import without
 from concord.samples import FUSED, NO_LABEL
 from concord.wire.groups import manifest_of, modality_of, pack, shapes_of
@@ -60,6 +74,11 @@ class GraphNode:
             questions={split: rows.to(place) for split, rows in graph.questions.items()},
         )
 
+    @cached_property
+    def around(self) -> dict[str, Surroundings]:
+        """What its nodes have around them."""
+        return surroundings(self.graph, len(self.anchors.concepts), self.config.graph.layers)
+
     def census(self) -> pb.Census:
         """What this party has."""
         learnt = self.data.parts[TRAIN]
@@ -69,7 +88,7 @@ class GraphNode:
                 examples=int(has.sum()),
                 labelled=int((has & (self.data.y != NO_LABEL))[learnt].sum()),
                 labels=sorted(set(self.data.y[learnt].tolist()) - {NO_LABEL}),
-                encoder=f"features-{self.data.x[modality].shape[1]}",
+                encoder=feature_encoder(self.data.x[modality].shape[1]),
             )
             for modality, has in self.data.present.items()
         ]
@@ -84,26 +103,33 @@ class GraphNode:
         started = time.monotonic()
         report = begin_report(instruction, self.data.name, self.anchors)
         received = groups_in(instruction, arrays)
-        kept = self.store.rounds(token_from_wire(instruction.run_token))
+        store = self.store.rounds(token_from_wire(instruction.run_token))
         network = build_network(self.config, {m: x.shape[1] for m, x in self.graph.x.items()}, len(self.anchors.concepts)).to(
             self.device
         )
-        _load(network, kept.load_latest(before=instruction.round) or {}, received)
+        private = store.load_latest(before=instruction.round) or {}
+        _load(network, weights_in(private), received)
         if self.config.task == "classes":
             report.evaluations.extend(self.evaluate(network))
         report.rankings.extend(ranking_message(*ranked) for ranked in rankings(network, self.graph, self.config))
         trained: dict[str, NDArray[np.float32]] = {}
         if instruction.phase == pb.PHASE_TRAIN:
-            shared = self._shared(instruction)
+            told = self._told(instruction, private)
+            shared = self._shared(instruction, told)
             report.losses.update(train_network(network, self.graph, self.config, shared, instruction.round))
             groups = network.groups()
-            kept.save(instruction.round, _private(network, received))
+            store.save(instruction.round, _private(network, received) | to_keep(told))
             trained = {name: pack(groups[name]) for name in received}
             report.groups.extend(
                 pb.GroupClaim(manifest=manifest_of(name, shapes_of(groups[name])), examples=self._examples(name))
                 for name in received
             )
             self._describe(network, report)
+            if told.means:
+                report.class_answers.CopyFrom(answers(self.graph, self.around, told))
+            report.class_means_version = told.version
+            if instruction.tell_class_means:
+                report.class_means.extend(tell(self.around))
         elif self.config.controls_homophily:
             report.homophily.extend(control_by_homophily(network, self.graph))
         report.seconds = time.monotonic() - started
@@ -131,7 +157,12 @@ class GraphNode:
         modality = modality_of(group)
         return int(self.data.present[modality][learnt].sum()) if modality else len(learnt)
 
-    def _shared(self, instruction: pb.Instruction) -> Shared:
+    def _told(self, instruction: pb.Instruction, private: Mapping[str, Tensor]) -> Told:
+        """What others have told of the classes so far."""
+        before = kept(private, self.device)
+        return take_up(before, instruction, self.around) if self.config.grounds_classes else before
+
+    def _shared(self, instruction: pb.Instruction, told: Told) -> Shared:
         stage, table, prototypes = self.config.stage, None, None
         if instruction.HasField("table"):
             mean_KD, mass_K = moments_from_wire(instruction.table, stage.anchors, stage.width)
@@ -139,7 +170,8 @@ class GraphNode:
         if instruction.HasField("prototypes"):
             mean_CH, count_C = prototypes_from_wire(instruction.prototypes, len(self.anchors.concepts))
             prototypes = mean_CH.to(self.device), (count_C > 0).to(self.device)
-        return Shared(table, prototypes)
+        helped = told.means and is_worth_it(instruction.class_answers)
+        return Shared(table, prototypes, targets(self.graph, self.around, told, self.config.stage) if helped else None)
 
     @torch.no_grad()
     def _describe(self, network: GraphNetwork, report: pb.Report) -> None:

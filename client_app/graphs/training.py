@@ -17,6 +17,7 @@ from client_app.graphs.network import GraphNetwork, Seen
 from client_app.graphs.tasks import task_loss
 from client_app.schedules.descent import TOTAL, learning_rate
 from concord.config import RunConfig
+from concord.functional.grounding import grounding_loss
 from concord.functional.prototypes import prototype_loss
 from concord.functional.semantics import agreement_loss, anchor_moments, calibration_loss, usage_loss
 from concord.seeding import seeded
@@ -29,10 +30,12 @@ class Shared:
     Attributes:
         table: prototypes [K, D] and masses [K] of the anchors.
         prototypes: class means [C, H] and which classes have one.
+        grounding: what the class means of all say of the party's nodes, as weights [N, C].
     """
 
     table: tuple[Tensor, Tensor] | None = None
     prototypes: tuple[Tensor, Tensor] | None = None
+    grounding: Tensor | None = None
 
 
 def train_network(network: GraphNetwork, graph: NodeGraph, config: RunConfig, shared: Shared, round_: int) -> dict[str, float]:
@@ -67,6 +70,8 @@ def objective(network: GraphNetwork, graph: NodeGraph, config: RunConfig, shared
         terms["prototype"] = weight * prototype_loss(seen().hidden_NH[learnt_N], graph.y[learnt_N], *shared.prototypes)
     if config.method == "stage":
         terms |= semantic_terms(seen(), config, shared)
+        if shared.grounding is not None:
+            terms["grounding"] = config.stage.grounding_weight * grounding_loss(seen().out_NO, shared.grounding)
     return terms
 
 

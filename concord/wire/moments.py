@@ -1,4 +1,4 @@
-"""Means and masses at the anchors of a shared space as messages: all that travels in STAGE.
+"""Means and masses at the anchors of a shared space as messages.
 
 Legend: K anchors, D width.
 """

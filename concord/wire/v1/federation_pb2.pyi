@@ -203,6 +203,10 @@ class Instruction(_message.Message):
     LINKS_FIELD_NUMBER: _builtins.int
     RECEIVED_FIELD_NUMBER: _builtins.int
     TABLE_FIELD_NUMBER: _builtins.int
+    TELL_CLASS_MEANS_FIELD_NUMBER: _builtins.int
+    CLASS_MEANS_FIELD_NUMBER: _builtins.int
+    CLASS_MEANS_VERSION_FIELD_NUMBER: _builtins.int
+    CLASS_ANSWERS_FIELD_NUMBER: _builtins.int
     schema_version: _builtins.int
     round: _builtins.int
     phase: Global___Phase.ValueType
@@ -215,6 +219,9 @@ class Instruction(_message.Message):
     """round of this node's last reply that was averaged; what a later one sent is lost"""
     run_token: _builtins.str
     """drawn when the run began: what a node kept of another run is not used"""
+    tell_class_means: _builtins.bool
+    """of a graph: the server does not have this party's"""
+    class_means_version: _builtins.int
     @_builtins.property
     def groups(self) -> _containers.RepeatedCompositeFieldContainer[Global___GroupManifest]: ...
     @_builtins.property
@@ -241,6 +248,14 @@ class Instruction(_message.Message):
     def table(self) -> Global___AnchorMoments:
         """prototypes of the anchors of a graph's shared space, and how all parties use them"""
 
+    @_builtins.property
+    def class_means(self) -> _containers.RepeatedCompositeFieldContainer[Global___ClassMeans]:
+        """of a graph: those of all other parties, where this party lacks their last version"""
+
+    @_builtins.property
+    def class_answers(self) -> Global___ClassAnswers:
+        """of all parties together"""
+
     def __init__(
         self,
         *,
@@ -260,10 +275,14 @@ class Instruction(_message.Message):
         links: _abc.Iterable[Global___Link] | None = ...,
         received: _abc.Iterable[Global___SliceUpdate] | None = ...,
         table: Global___AnchorMoments | None = ...,
+        tell_class_means: _builtins.bool = ...,
+        class_means: _abc.Iterable[Global___ClassMeans] | None = ...,
+        class_means_version: _builtins.int = ...,
+        class_answers: Global___ClassAnswers | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["consensus", b"consensus", "frame", b"frame", "prototypes", b"prototypes", "table", b"table"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["class_answers", b"class_answers", "consensus", b"consensus", "frame", b"frame", "prototypes", b"prototypes", "table", b"table"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["anchor_digest", b"anchor_digest", "base_digest", b"base_digest", "consensus", b"consensus", "frame", b"frame", "groups", b"groups", "last_counted", b"last_counted", "links", b"links", "others", b"others", "phase", b"phase", "prototypes", b"prototypes", "received", b"received", "round", b"round", "run_token", b"run_token", "schema_version", b"schema_version", "table", b"table", "want_variance", b"want_variance"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["anchor_digest", b"anchor_digest", "base_digest", b"base_digest", "class_answers", b"class_answers", "class_means", b"class_means", "class_means_version", b"class_means_version", "consensus", b"consensus", "frame", b"frame", "groups", b"groups", "last_counted", b"last_counted", "links", b"links", "others", b"others", "phase", b"phase", "prototypes", b"prototypes", "received", b"received", "round", b"round", "run_token", b"run_token", "schema_version", b"schema_version", "table", b"table", "tell_class_means", b"tell_class_means", "want_variance", b"want_variance"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -464,6 +483,76 @@ class AnchorMoments(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AnchorMoments: _TypeAlias = AnchorMoments  # noqa: Y015
+
+@_typing.final
+class ClassMeans(_message.Message):
+    """Means of the features of a modality over the labelled nodes of each class and those around them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODALITY_FIELD_NUMBER: _builtins.int
+    FEATURES_FIELD_NUMBER: _builtins.int
+    MEANS_FIELD_NUMBER: _builtins.int
+    COUNTS_FIELD_NUMBER: _builtins.int
+    modality: _builtins.str
+    features: _builtins.int
+    """that the modality has; parties with as many mean the same by them, or find that they do not"""
+    @_builtins.property
+    def means(self) -> Global___SparseUpdate:
+        """class by class"""
+
+    @_builtins.property
+    def counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """labelled nodes of each class; a class without any has no mean"""
+
+    def __init__(
+        self,
+        *,
+        modality: _builtins.str = ...,
+        features: _builtins.int = ...,
+        means: Global___SparseUpdate | None = ...,
+        counts: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["means", b"means"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "features", b"features", "means", b"means", "modality", b"modality"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClassMeans: _TypeAlias = ClassMeans  # noqa: Y015
+
+@_typing.final
+class ClassAnswers(_message.Message):
+    """How many labelled nodes have the nearest mean of their class, each told by the means of nodes other than itself."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASKED_FIELD_NUMBER: _builtins.int
+    RIGHT_FIELD_NUMBER: _builtins.int
+    RIGHT_ALONE_FIELD_NUMBER: _builtins.int
+    RIGHT_BARE_FIELD_NUMBER: _builtins.int
+    asked: _builtins.int
+    right: _builtins.int
+    """by the means of all parties"""
+    right_alone: _builtins.int
+    """by the means of its own party"""
+    right_bare: _builtins.int
+    """by those of its own party, of features as they are"""
+    def __init__(
+        self,
+        *,
+        asked: _builtins.int = ...,
+        right: _builtins.int = ...,
+        right_alone: _builtins.int = ...,
+        right_bare: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked", b"asked", "right", b"right", "right_alone", b"right_alone", "right_bare", b"right_bare"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClassAnswers: _TypeAlias = ClassAnswers  # noqa: Y015
 
 @_typing.final
 class HomophilyBin(_message.Message):
@@ -844,6 +933,9 @@ class Report(_message.Message):
     RANKINGS_FIELD_NUMBER: _builtins.int
     HOMOPHILY_FIELD_NUMBER: _builtins.int
     OUTCOMES_FIELD_NUMBER: _builtins.int
+    CLASS_MEANS_FIELD_NUMBER: _builtins.int
+    CLASS_MEANS_VERSION_FIELD_NUMBER: _builtins.int
+    CLASS_ANSWERS_FIELD_NUMBER: _builtins.int
     schema_version: _builtins.int
     round: _builtins.int
     node: _builtins.str
@@ -852,6 +944,8 @@ class Report(_message.Message):
     """spent in the handler"""
     needs_base: _builtins.bool
     """the trunk base is not on the node's disk: send it again"""
+    class_means_version: _builtins.int
+    """of a party to a graph: those of others that it keeps"""
     @_builtins.property
     def groups(self) -> _containers.RepeatedCompositeFieldContainer[Global___GroupClaim]: ...
     @_builtins.property
@@ -886,6 +980,14 @@ class Report(_message.Message):
     def outcomes(self) -> _containers.RepeatedCompositeFieldContainer[Global___LinkOutcome]:
         """of an agent: what came of its neighbours in the round before"""
 
+    @_builtins.property
+    def class_means(self) -> _containers.RepeatedCompositeFieldContainer[Global___ClassMeans]:
+        """of a party to a graph, where they are asked for"""
+
+    @_builtins.property
+    def class_answers(self) -> Global___ClassAnswers:
+        """of a party to a graph that keeps some"""
+
     def __init__(
         self,
         *,
@@ -906,10 +1008,13 @@ class Report(_message.Message):
         rankings: _abc.Iterable[Global___Ranking] | None = ...,
         homophily: _abc.Iterable[Global___HomophilyBin] | None = ...,
         outcomes: _abc.Iterable[Global___LinkOutcome] | None = ...,
+        class_means: _abc.Iterable[Global___ClassMeans] | None = ...,
+        class_means_version: _builtins.int = ...,
+        class_answers: Global___ClassAnswers | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["moments", b"moments", "prototypes", b"prototypes"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["class_answers", b"class_answers", "moments", b"moments", "prototypes", b"prototypes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["anchor_digest", b"anchor_digest", "embeddings", b"embeddings", "evaluations", b"evaluations", "grams", b"grams", "groups", b"groups", "homophily", b"homophily", "losses", b"losses", "moments", b"moments", "needs_base", b"needs_base", "node", b"node", "outcomes", b"outcomes", "parcels", b"parcels", "prototypes", b"prototypes", "rankings", b"rankings", "round", b"round", "schema_version", b"schema_version", "seconds", b"seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["anchor_digest", b"anchor_digest", "class_answers", b"class_answers", "class_means", b"class_means", "class_means_version", b"class_means_version", "embeddings", b"embeddings", "evaluations", b"evaluations", "grams", b"grams", "groups", b"groups", "homophily", b"homophily", "losses", b"losses", "moments", b"moments", "needs_base", b"needs_base", "node", b"node", "outcomes", b"outcomes", "parcels", b"parcels", "prototypes", b"prototypes", "rankings", b"rankings", "round", b"round", "schema_version", b"schema_version", "seconds", b"seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
