@@ -2,8 +2,8 @@
 
 ``metrics.jsonl`` is one JSON object a line, appended by the server while it runs and read by the command line and
 the report. Every line has a ``scope``: ``run`` (event, message), ``round``, ``modality``, ``node``, ``weight``,
-``rejection``, ``cka``, ``table``, ``moments`` or ``homophily``; all but ``run`` carry the ``round`` they belong to. Figures
-that are not finite are written as ``null``.
+``rejection``, ``cka``, ``table``, ``moments``, ``grounding`` or ``homophily``; all but ``run`` carry the ``round`` they belong
+to. Figures that are not finite are written as ``null``.
 """
 
 from __future__ import annotations

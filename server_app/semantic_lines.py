@@ -17,6 +17,7 @@ from concord.functional.semantics import distance_to_table
 from concord.wire.homophily import homophily_from_wire
 from concord.wire.moments import moments_from_wire
 from concord.wire.v1 import federation_pb2 as pb
+from strategies.class_means import answers_in
 from strategies.state import Outcome
 
 Line = dict[str, Any]
@@ -39,8 +40,9 @@ def semantic_lines(outcome: Outcome, config: RunConfig, agreed: Mapping[str, Ten
     moments = {node: moments_from_wire(message, *table_KD.shape) for node, message in told.items()}
     mean_PKD, mass_PK = (torch.stack(parts) for parts in zip(*moments.values(), strict=True))
     table: Line = {"scope": "table", "round": round_, "distance": distance_to_table(mean_PKD, mass_PK, table_KD)}
+    grounding = grounding_lines(agreed, round_)
     if round_ not in (1, config.rounds):
-        return [table]
+        return [table, *grounding]
     room = max(1, MOST_VALUES // ((len(told) + 1) * table_KD.shape[1]))
     heaviest = mass_K.argsort(descending=True, stable=True)[:room].sort().values
     heaviest = heaviest[mass_K[heaviest] > 0]
@@ -48,7 +50,16 @@ def semantic_lines(outcome: Outcome, config: RunConfig, agreed: Mapping[str, Ten
         {"scope": "moments", "round": round_, "node": node, **_places(mean_KD, own_K, heaviest)}
         for node, (mean_KD, own_K) in moments.items()
     ]
-    return [*places, table | _places(table_KD, mass_K, heaviest)]
+    return [*places, table | _places(table_KD, mass_K, heaviest), *grounding]
+
+
+def grounding_lines(agreed: Mapping[str, Tensor], round_: int) -> list[Line]:
+    """How many labelled nodes of all parties are told by class means, those of all and own ones; no line before that is known."""
+    answers = answers_in(agreed)
+    if answers is None:
+        return []
+    counts = {field.name.replace("_", "-"): getattr(answers, field.name) for field in answers.DESCRIPTOR.fields}
+    return [{"scope": "grounding", "round": round_, **counts}]
 
 
 def homophily_lines(reports: Sequence[pb.Report], round_: int) -> list[Line]:

@@ -10,7 +10,7 @@ Legend: C classes, F features.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -54,8 +54,7 @@ class ClassMeans(Consensus):
         instruction.tell_class_means = node not in self._tellers()
         instruction.class_means_version = self._version
         if self._answers:
-            sums = torch.stack(list(self._answers.values())).sum(dim=0).tolist()
-            instruction.class_answers.CopyFrom(pb.ClassAnswers(**dict(zip(COUNTS, sums, strict=True))))
+            instruction.class_answers.CopyFrom(_answers_of_all(self._answers.values()))
         if self._versions.get(node, 0) == self._version:
             return
         for (modality, _), told in self._told.items():
@@ -86,6 +85,16 @@ class ClassMeans(Consensus):
 
     def _tellers(self) -> set[str]:
         return {node for told in self._told.values() for node in told}
+
+
+def answers_in(state: Mapping[str, Tensor]) -> pb.ClassAnswers | None:
+    """The answers of all parties together in what `ClassMeans.state` gave; None before there is any."""
+    told = [counts for name, counts in state.items() if name.startswith("answers/")]
+    return _answers_of_all(told) if told else None
+
+
+def _answers_of_all(told: Iterable[Tensor]) -> pb.ClassAnswers:
+    return pb.ClassAnswers(**dict(zip(COUNTS, torch.stack(tuple(told)).sum(dim=0).tolist(), strict=True)))
 
 
 def _counts(answers: pb.ClassAnswers) -> Tensor:

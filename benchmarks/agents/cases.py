@@ -42,6 +42,7 @@ COMPARED_ON_OVERLAYS = (PARSE, SAME_MODEL, BY_TASK)
 OVERLAY_ROWS = tuple(
     Row(f"{row.name}, {kind}", row.method, {"overlay.kind": kind}) for kind in OTHER_OVERLAYS for row in COMPARED_ON_OVERLAYS
 )
+PARSE_ON_OVERLAYS = tuple(row for row in OVERLAY_ROWS if row.method == PARSE.method)
 
 TRIALS = (
     PARSE,
@@ -74,10 +75,13 @@ def method_cases() -> Iterator[Case]:
 
 
 def ablation_cases() -> Iterator[Case]:
-    """Every run of other overlays and of parts left out, at the smallest mix."""
+    """Every run of other overlays, the peers' at the smallest mix alone, and of parts left out there."""
     for seed in SEEDS:
         for row in (*OVERLAY_ROWS, *ABLATIONS):
             yield Case(TWO, row, scenario(MIXES[0]), seed, COMMON)
+        for mix in MIXES[1:]:
+            for row in PARSE_ON_OVERLAYS:
+                yield Case(TWO, row, scenario(mix), seed, COMMON)
 
 
 def three_cases() -> Iterator[Case]:

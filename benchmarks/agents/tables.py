@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from statistics import mean
 
 from benchmarks.agents.cases import (
@@ -13,6 +14,7 @@ from benchmarks.agents.cases import (
     MIXES,
     OVERLAY_ROWS,
     PARSE,
+    PARSE_ON_OVERLAYS,
     PEERS,
     TWO,
     VALIDATION,
@@ -60,6 +62,9 @@ def whole_page(results: Results) -> str:
         f"## Overlays, `{scenario(MIXES[0])}`",
         "Chordal rings where nothing else is said. " + seeds_run(results, list(ablation_cases())),
         variant_table(results, (*COMPARED_ON_OVERLAYS, *OVERLAY_ROWS)),
+        *chain.from_iterable(
+            (f"## Overlays, `{scenario(mix)}`", variant_table(results, (PARSE, *PARSE_ON_OVERLAYS), mix)) for mix in MIXES[1:]
+        ),
         f"## Ablations of `parse`, `{scenario(MIXES[0])}`",
         variant_table(results, (PARSE, *ABLATIONS)),
         "## Aims",
@@ -133,11 +138,11 @@ def slice_table(results: Results) -> str:
     return table(["prediction", *KINDS], rows)
 
 
-def variant_table(results: Results, variants: Sequence[Row]) -> str:
-    """Accuracy of each kind, for variants at the smallest mix."""
+def variant_table(results: Results, variants: Sequence[Row], mix: float = MIXES[0]) -> str:
+    """Accuracy of each kind, for variants at a mix."""
     rows = []
     for row in variants:
-        found = [values(results, row, scenario(MIXES[0]), accuracy(kind)) for kind in KINDS]
+        found = [values(results, row, scenario(mix), accuracy(kind)) for kind in KINDS]
         rows.append([row.name, str(len(found[0])), *map(cell, found)])
     return table(["variant", "seeds", *KINDS], rows)
 

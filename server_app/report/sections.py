@@ -129,6 +129,13 @@ prototypes, of 2 at most:
 <div class="grid">{{ figures(prototypes.pictures) }}
 <figure><figcaption>Distance to the merged prototypes, by round</figcaption>{{ prototypes.course }}</figure></div>
 {% else %}<p class="quiet">Not told yet: it takes a round that counted.</p>{% endif %}
+{% if grounding %}
+<p>Of <b>{{ grounding["asked"] | whole }}</b> labelled nodes of all parties, <b>{{ grounding["right"] | whole }}</b> are nearest
+to the mean of their class among those of all parties, {{ grounding["right-alone"] | whole }} among those of their own party,
+{{ grounding["right-bare"] | whole }} there by their features alone, none counting itself: parties
+{{ "learn" if grounding["right"] > [grounding["right-alone"], grounding["right-bare"]] | max else "do not learn" }}
+from the class means of others.</p>
+{% endif %}
 </section>
 """
 

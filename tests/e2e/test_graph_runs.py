@@ -282,6 +282,7 @@ def test_a_run_that_was_cut_in_round_3_ends_as_if_it_was_not(method: str, graph:
     assert ("Before: round 1" in pictures(tmp_path / "cut")) == (method == "stage")
     assert ("After: round 4" in pictures(tmp_path / "cut")) == (method == "stage")
     assert bool(lines(tmp_path / "cut", "homophily")) == (method == "stage")
+    assert ("labelled nodes of all parties" in pictures(tmp_path / "cut")) == (method == "stage")
 
 
 def pictures(folder: Path) -> str:
