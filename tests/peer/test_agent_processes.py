@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from local_agents import LocalAgents, local_agents, went_on_after
+from relays import relays
 
 from benchmarks.federation import wait_until
 from client_app.agents.agent import Agent
@@ -80,6 +81,44 @@ def test_nobody_hangs_or_ends_because_of_another(tmp_path: Path) -> None:
         assert heard[-1] == "taken" or "caught up" in events(agents, STOPPED, STOPPED)
         for name in ("word-west-europe", STAYS):
             assert {agent for agent in GONE if "gone" in events(agents, name, agent)} == set(GONE)
+
+
+def test_halves_that_are_cut_off_from_each_other_go_on_and_come_together_again(tmp_path: Path) -> None:
+    halves = (KILLED, STOPPED, GONE[0]), (STAYS, GONE[1])  # images with each other, tones with each other
+    others = {name: halves[1 - i] for i, half in enumerate(halves) for name in half}
+    kin = {name: {other for other in others if other != name and other[:4] == name[:4]} for name in others}
+    with (
+        local_agents(tmp_path, sorted(others), {"rounds": 40, "local-steps": 40}, patience=2.0) as agents,
+        relays(agents.addresses) as between,
+    ):
+        for name, across in others.items():
+            said = agents.file(name).read_text()
+            for other in across:
+                said = said.replace(f'{other} = "{agents.addresses[other]}"', f'{other} = "{between[other].address}"')
+            agents.file(name).write_text(said)
+        agents.start(*others)
+        reached(agents, 3, *others)
+        for relay in between.values():
+            relay.cut()
+
+        def apart(name: str) -> bool:
+            return all("gone" in events(agents, name, other) for other in others[name])
+
+        assert wait_until(lambda: all(map(apart, others)), PATIENCE), agents.log(STAYS)
+        parted = {name: agents.round(name) for name in others}
+        reached(agents, max(parted.values()) + 4, *others)  # each half goes on by itself
+        for relay in between.values():
+            relay.heal()
+        healed = {name: agents.round(name) for name in others}
+        ended(agents, *others)
+        for name, across in others.items():
+            links = agents.lines(name, "link")
+            alone = [line for line in links if parted[name] < line["round"] <= healed[name]]
+            assert {line["received"] for line in alone if line["neighbour"] in across} <= {"silent"}, name
+            mates = kin[name] - set(across)
+            assert mates <= {line["neighbour"] for line in alone if line["received"] == "taken"}, name
+            again = {line["neighbour"] for line in links if line["round"] > healed[name] and line["received"] == "taken"}
+            assert again == kin[name], (name, healed)
 
 
 def test_strangers_and_liars_are_refused_and_the_others_go_on(tmp_path: Path) -> None:
