@@ -13,7 +13,6 @@ from benchmarks.graphs.cases import (
     FEDAVG,
     LOCAL_GCN,
     MISSING,
-    POOLED_ROWS,
     RANKED,
     ROWS,
     STAGE,
@@ -25,6 +24,7 @@ from benchmarks.graphs.cases import (
     ablation_cases,
     graphs_of,
     method_cases,
+    pooled_rows,
     settings_of,
     trial_cases,
 )
@@ -123,8 +123,8 @@ def method_table(results: Results, suite: str, graph: str, *, whole: bool = Fals
     """Accuracy and what a party sends in a round under each drift; what it gets and CPU time are those without drift."""
     settings = [Setting(suite, graph, drift, whole=whole) for drift in DRIFTS]
     rows = []
-    for row in (*POOLED_ROWS, *ROWS):
-        pooled = row in POOLED_ROWS
+    for row in (*pooled_rows(suite), *ROWS):
+        pooled = row in pooled_rows(suite)
         cells = []
         for setting in settings[:1] if pooled else settings:
             cells += [
