@@ -18,7 +18,7 @@ from concord.commands.retrieve import retrieve
 from concord.console import plain_console
 from concord.errors import ConcordError
 
-NO_MISTAKE = ("C404", "C406", "C407", "C602")  # codes of what may happen to a command that is right
+NO_MISTAKE = ("C404", "C406", "C407", "C408", "C602")  # codes of what may happen to a command that is right
 
 app = typer.Typer(name="concord", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 data_app = typer.Typer(no_args_is_help=True, help="Data suites: what there is, and whether it is complete.")

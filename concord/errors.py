@@ -29,6 +29,7 @@ TITLES: dict[str, str] = {
     "C405": "a run folder cannot be used",
     "C406": "the run folder cannot be written",
     "C407": "no node answered the final evaluation",
+    "C408": "the SuperLink takes no messages of the run",
     "C501": "a message cannot be decoded",
     "C502": "a node lacks the state it needs",
     "C601": "keys or certificates cannot be used",

@@ -15,16 +15,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from logging import WARNING
 
-from flwr.app import Message
+from flwr.app import Error, Message
 from flwr.common import log
 from flwr.serverapp import Grid
+
+from concord.errors import ConcordError
 
 FIRST_POLL, LONGEST_POLL = 0.02, 0.5  # seconds
 MOST_TRIES = 4
 LONG_SILENCE = 90.0  # seconds until a node is asked again, then twice as many; Flower takes 60 to notice one that is gone
 
 # Flower's codes for a message or reply that was lost, a node that is away, and a ClientApp process that died.
-INTERRUPTED = (3, 4, 5, 8)
+NODE_AWAY = 5
+INTERRUPTED = (3, 4, NODE_AWAY, 8)
 
 
 @dataclass(eq=False)
@@ -54,15 +57,18 @@ class Exchange:
         grid: where the nodes are.
         messages: one a node at most.
         timeout: seconds until nobody is waited for any more.
+
+    Raises:
+        ConcordError: C408, here and in `wait`, when the SuperLink takes no messages of this run.
     """
 
     def __init__(self, grid: Grid, messages: Sequence[Message], timeout: float) -> None:
         self._grid = grid
         self._deadline = time.monotonic() + timeout
-        asked = [_Asked(message, time.monotonic()) for message in messages]
-        self._pending = dict(zip(grid.push_messages(messages), asked, strict=True))
+        self._pending: dict[str, _Asked] = {}
         self._cut: list[_Asked] = []
         self._replies: dict[int, Message] = {}
+        self._push([_Asked(message, time.monotonic()) for message in messages])
 
     @property
     def remaining(self) -> float:
@@ -120,6 +126,21 @@ class Exchange:
             self._ask_again()
         return len(arrived)
 
+    def _push(self, asked: Sequence[_Asked]) -> None:
+        """Sends; whose message the SuperLink does not take counts as cut off, since it is not registered any more."""
+        message_ids = list(self._grid.push_messages([one.message for one in asked]))
+        sent = len(message_ids) == len(asked)  # Flower returns none where all together are more than gRPC takes
+        refused = [one for message_id, one in zip(message_ids, asked, strict=sent) if not message_id]
+        there = set(self._grid.get_node_ids()) if refused else set()
+        if not sent or any(one.node_id in there for one in refused):
+            why = "it has ended this run" if sent else "together they have more than 2 GB"
+            hint = "submit the run again: it goes on after the last finished round, which is in its checkpoint"
+            raise ConcordError("C408", f"{len(asked)} messages: {why}", hint)
+        for one in refused:
+            one.again = Message(Error(NODE_AWAY, "not registered"), reply_to=one.message)
+        self._cut += refused
+        self._pending |= {message_id: one for message_id, one in zip(message_ids, asked, strict=True) if message_id}
+
     def _ask_again(self) -> None:
         silent = [one for one in self._pending.values() if one.tries < MOST_TRIES and _is_silent(one)]
         if not silent and not self._cut:
@@ -140,7 +161,7 @@ class Exchange:
             one.tries, one.since, one.again = one.tries + 1, time.monotonic(), None
         self._cut = [one for one in self._cut if one not in ready]
         if ready:
-            self._pending |= zip(self._grid.push_messages([one.message for one in ready]), ready, strict=True)
+            self._push(ready)
 
 
 def _is_silent(one: _Asked) -> bool:

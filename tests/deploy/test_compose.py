@@ -67,7 +67,7 @@ def test_the_run_went_on_where_it_was_and_left_its_folder(compose: Compose) -> N
     assert compose.containers()["submit"]["State"]["ExitCode"] == 0, compose("logs", "submit")
     result = load_result(compose.run)
     assert [line["round"] for line in lines(compose.run, "round")] == list(range(1, ROUNDS + 2))
-    assert [line["replies"] for line in lines(compose.run, "round")] == [3] * (ROUNDS + 1)
+    assert [line["replies"] for line in lines(compose.run, "round")] == [3] * (ROUNDS + 1), lines(compose.run, "rejection")
     assert result.accuracy["random"].keys() == {"image", "tone", "word"}
     events = [(line["event"], line["message"]) for line in lines(compose.run, "run")]
     assert events[0] == ("started", "")

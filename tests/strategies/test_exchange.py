@@ -9,6 +9,7 @@ import pytest
 from flwr.app import Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
 
+from concord.errors import ConcordError
 from server_app.in_process import InProcessGrid
 from strategies import exchange as exchange_module
 from strategies.exchange import MOST_TRIES, Exchange, exchange
@@ -206,3 +207,50 @@ def test_of_two_copies_the_first_answer_counts(code: int, monkeypatch: pytest.Mo
     replies = exchange(Late(app, {}, 2), ask([1, 2]), timeout=60)
     assert set(replies) == {1, 2}
     assert replies[2].has_error() == (code == 0)
+
+
+class Refusing(InProcessGrid):
+    """Takes no message for some of its nodes, which it knows, or does not know any more."""
+
+    refused: tuple[int, ...] = ()
+    known: tuple[int, ...] = (1, 2, 3)
+
+    def get_node_ids(self) -> list[int]:
+        return list(self.known)
+
+    def push_messages(self, messages: Iterable[Message]) -> list[str]:
+        taken = [message.metadata.dst_node_id not in self.refused for message in messages]
+        return [super(Refusing, self).push_messages([m])[0] if ok else "" for m, ok in zip(messages, taken, strict=True)]
+
+
+def test_nodes_that_are_not_registered_any_more_are_cut_off_and_the_others_answer() -> None:
+    grid = Refusing(app, {}, 3)
+    grid.refused, grid.known = (1, 3), (2,)
+    sent = Exchange(grid, ask([1, 2, 3]), timeout=0.3)
+    sent.wait(0.3)
+    taken = sent.take()
+    assert not taken[2].has_error()
+    assert [taken[node_id].error.reason for node_id in (1, 3)] == ["not registered"] * 2
+
+
+def test_a_node_that_is_registered_again_is_asked_again() -> None:
+    grid = Refusing(app, {}, 3)
+    grid.refused, grid.known = (1, 3), (2,)
+    sent = Exchange(grid, ask([1, 2, 3]), timeout=30)
+    grid.refused, grid.known = (), (1, 2, 3)
+    sent.wait(30)
+    assert not any(reply.has_error() for reply in sent.take().values())
+
+
+def test_a_run_that_the_superlink_has_ended_ends_and_no_round_passes() -> None:
+    grid = Refusing(app, {}, 3)
+    grid.refused = (1, 2, 3)
+    with pytest.raises(ConcordError, match=r"C408 .*3 messages: it has ended this run"):
+        Exchange(grid, ask([1, 2, 3]), timeout=30)
+
+
+def test_messages_that_grpc_does_not_take_end_the_run_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    grid = InProcessGrid(app, {}, 2)
+    monkeypatch.setattr(grid, "push_messages", lambda messages: [])
+    with pytest.raises(ConcordError, match=r"C408 .*2 messages: together they have more than 2 GB"):
+        Exchange(grid, ask([1, 2]), timeout=30)
