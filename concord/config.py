@@ -203,13 +203,14 @@ class StageConfig(Section):
     prior: Literal["uniform", "usage"] = Field(
         "uniform", description="prior of the shares: uniform, or how all parties use anchors"
     )
-    entropy_weight: NonNegative = Field(0.01, description="weight of minus the entropy of the mean share")
-    agreement_weight: NonNegative = Field(0.01, description="weight of InfoNCE against the prototypes of all parties")
+    entropy_weight: NonNegative = Field(1e-4, description="weight of minus the entropy of the mean share")
+    agreement_weight: NonNegative = Field(1e-3, description="weight of InfoNCE against the prototypes of all parties")
     temperature: Annotated[float, Field(gt=0)] = Field(0.2, description="temperature of that InfoNCE")
     inertia: Annotated[float, Field(ge=0, lt=1)] = Field(0.5, description="share of a prototype that stays in a round")
     grounding_weight: NonNegative = Field(5.0, description="weight of agreeing with the class means of all; 0: none travel")
     grounding_count: NonNegative = Field(1.0, description="labelled nodes that what others tell of a class counts like")
     grounding_temperature: Annotated[float, Field(gt=0)] = Field(0.1, description="temperature of cosines with class means")
+    own_features: bool = Field(True, description="a party's features are propagated beside their translation")
     homophily_control: bool = Field(True, description="a node's temperature and gate follow its neighbours; else 1 and a half")
 
 

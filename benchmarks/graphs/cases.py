@@ -58,11 +58,13 @@ RANKED: dict[str, tuple[tuple[str, Task], ...]] = {  # graphs and the tasks of w
     "heterophily": (("texas", "links"), ("chameleon_filtered", "links")),
     "world": (("borders", "links"), ("trade", "links"), ("borders", "retrieval"), ("trade", "retrieval")),
 }
+NO_OWN_FEATURES = Row("no own features", "stage", {"stage.own-features": False})
 NO_GROUNDING = Row("no grounding", "stage", {"stage.grounding-weight": 0.0})
 ABLATIONS = (
     Row("no calibration", "stage", {"stage.calibration-weight": 0.0}),
     Row("no entropy", "stage", {"stage.entropy-weight": 0.0}),
     Row("no agreement", "stage", {"stage.agreement-weight": 0.0}),
+    NO_OWN_FEATURES,
     Row("prior: usage", "stage", {"stage.prior": "usage"}),
     Row("no homophily control", "stage", {"stage.homophily-control": False}),
     NO_GROUNDING,
@@ -74,6 +76,7 @@ ABLATED: tuple[Drift, ...] = ("none", "rotation")
 TRIALS, TRIED = "citation-validation", "citation"
 TRIAL_SEEDS = (100, 101)  # that no result uses
 NO_TERMS: dict[str, Scalar] = {"stage.calibration-weight": 0.0, "stage.entropy-weight": 0.0, "stage.agreement-weight": 0.0}
+LIGHT_TERMS: dict[str, Scalar] = dict.fromkeys(NO_TERMS, 0.01)
 HEAVY_TERMS: dict[str, Scalar] = dict.fromkeys(NO_TERMS, 0.1)
 TRIAL_ROWS = (
     STAGE,
@@ -86,6 +89,8 @@ TRIAL_ROWS = (
     Row("grounding counts like 10 labels", "stage", {"stage.grounding-count": 10.0}),
     Row("grounding temperature 0.05", "stage", {"stage.grounding-temperature": 0.05}),
     Row("grounding temperature 0.2", "stage", {"stage.grounding-temperature": 0.2}),
+    NO_OWN_FEATURES,
+    Row("all terms at 0.01", "stage", LIGHT_TERMS),
     Row("all terms at 0.1", "stage", HEAVY_TERMS),
     Row("no terms", "stage", NO_TERMS),
     Row("no terms, no grounding", "stage", {**NO_TERMS, **NO_GROUNDING.settings}),
@@ -111,6 +116,19 @@ TRIAL_ROWS = (
     Row("fedproto, GCN, weight 0.1", "fedproto", {"fedproto.weight": 0.1}),
     Row("fedproto, GCN, weight 10", "fedproto", {"fedproto.weight": 10.0}),
 )
+DRIFT_TRIAL_ROWS = (
+    STAGE,
+    NO_OWN_FEATURES,
+    Row("calibration at 0.01 alone", "stage", {**NO_TERMS, "stage.calibration-weight": 0.01}),
+    Row("entropy at 0.01 alone", "stage", {**NO_TERMS, "stage.entropy-weight": 0.01}),
+    Row("agreement at 0.01 alone", "stage", {**NO_TERMS, "stage.agreement-weight": 0.01}),
+    Row("all terms at 0.01", "stage", LIGHT_TERMS),
+    Row("no terms", "stage", NO_TERMS),
+    LOCAL_GCN,
+    FEDAVG,
+    FEDAVG_SAGE,
+)
+TRIALS_UNDER: dict[Drift, tuple[Row, ...]] = {"none": TRIAL_ROWS, "rotation": DRIFT_TRIAL_ROWS, "encoder": DRIFT_TRIAL_ROWS}
 
 
 def graphs_of(suite: str) -> tuple[str, ...]:
@@ -163,9 +181,15 @@ def settings_of(suite: str) -> Iterator[tuple[str, bool]]:
 
 def trial_cases() -> Iterator[Case]:
     """Every run that settings were chosen by, on the nodes for validation."""
+    for drift in DRIFTS:
+        yield from trials_under(drift)
+
+
+def trials_under(drift: Drift) -> Iterator[Case]:
+    """Those under one drift."""
     for seed in TRIAL_SEEDS:
-        for row in TRIAL_ROWS:
-            yield Case(TRIED, row, scenario(TRIED, graphs_of(TRIED)[0]), seed, COMMON)
+        for row in TRIALS_UNDER[drift]:
+            yield Case(TRIED, row, scenario(TRIED, graphs_of(TRIED)[0], drift), seed, COMMON)
 
 
 def ablation_cases(suite: str) -> Callable[[], Iterator[Case]]:

@@ -26,7 +26,7 @@ from benchmarks.graphs.cases import (
     method_cases,
     pooled_rows,
     settings_of,
-    trial_cases,
+    trials_under,
 )
 from benchmarks.graphs.figures import (
     Setting,
@@ -114,8 +114,10 @@ def trials_page(results: Results) -> str:
         f"Made by `python -m benchmarks {TRIALS} --data DIR`. For choosing the settings of `stage`: accuracy on the nodes for "
         f"validation, mean over seeds {' and '.join(map(str, TRIAL_SEEDS))}, which no result uses, without intervals: they tell "
         "large differences only.",
-        trials_table(results, trial_cases(), {"validation": (validation_accuracy, ".3f"), "kB up": (kilobytes_up, ".1f")}),
     ]
+    columns = {"validation": (validation_accuracy, ".3f"), "kB up": (kilobytes_up, ".1f")}
+    for drift in DRIFTS:
+        parts += [f"## Drift: {drift}", trials_table(results, trials_under(drift), columns)]
     return "\n\n".join(parts) + "\n"
 
 

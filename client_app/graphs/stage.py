@@ -2,14 +2,15 @@
 
 u = W_m x; q = softmax of cosines with the frozen anchors, mean over the modalities that a node has; z = q A. A controller sees
 how alike a node and its neighbours are, and sets the temperature at which it listens to them and the gate between them and
-itself. The anchors follow from the run's seed; nothing else of the network is the same at two parties.
+itself. What is propagated is z and, beside it, the party's own features (ours: a few anchors tell less of a node than its
+features do). The anchors follow from the run's seed; nothing else of the network is the same at two parties.
 
 Legend: see `client_app.graphs.network`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import cast
 
@@ -46,9 +47,7 @@ class StageNetwork(GraphNetwork):
         self.settings = settings
         anchors = semantic_anchors(settings.anchors, settings.width, generator_for(config.seed, "semantic-anchors"))
         self.register_buffer("anchor_KD", anchors, persistent=False)
-        self.inputs = nn.ModuleDict(
-            {m: made(config, _translation, width, settings.width, "translation", m) for m, width in widths.items()}
-        )
+        self.inputs = nn.ModuleDict({m: Entrance(config, m, width) for m, width in widths.items()})
         self.layers = ControlledPropagation(config)
         self.head = made(config, nn.Linear, config.graph.hidden, outputs, "head")
         self._width = config.graph.hidden
@@ -59,14 +58,27 @@ class StageNetwork(GraphNetwork):
 
     def forward(self, graph: NodeGraph) -> Seen:
         kept = {m: drop(graph.x[m], self.dropout, training=self.training) for m in graph.modalities}
-        u_MND = torch.stack([project(x_NF, cast(nn.Linear, self.inputs[m])) for m, x_NF in kept.items()])
+        entered = {m: cast(Entrance, self.inputs[m]) for m in kept}
+        u_MND = torch.stack([project(x_NF, entered[m].translation) for m, x_NF in kept.items()])
         q_MNK = torch.stack([shares(u_ND, self.anchor_KD, self.settings.anchor_temperature) for u_ND in u_MND])
         q_NK = mean_shares(q_MNK, torch.stack([graph.present[m] for m in graph.modalities]))
         z_ND = q_NK @ self.anchor_KD
         apart_ND = F.rms_norm((q_NK - 1 / q_NK.shape[1]) @ self.anchor_KD, (self.settings.width,))
-        hidden_NH, temperature_N, gate_N = self.layers(apart_ND, q_NK, graph.edges)
+        own = [project(x_NF, entered[m].own) for m, x_NF in kept.items()] if self.settings.own_features else []
+        beside = [F.rms_norm(torch.stack(own).sum(0), (self._width,))] if own else []
+        hidden_NH, temperature_N, gate_N = self.layers(apart_ND, beside, q_NK, graph.edges)
         out_NO = self.head(drop(hidden_NH, self.dropout, training=self.training))
         return Seen(hidden_NH, out_NO, u_MND, q_NK, z_ND, temperature_N, gate_N)
+
+
+class Entrance(nn.Module):
+    """What is particular to a modality: its translation to the shared space, and what its features are propagated as."""
+
+    def __init__(self, config: RunConfig, modality: str, features: int) -> None:
+        super().__init__()
+        self.translation = cast(nn.Linear, made(config, _directions, features, config.stage.width, "translation", modality))
+        if config.stage.own_features:
+            self.own = cast(nn.Linear, made(config, _directions, features, config.graph.hidden, "own-features", modality))
 
 
 class ControlledPropagation(nn.Module):
@@ -75,17 +87,18 @@ class ControlledPropagation(nn.Module):
     def __init__(self, config: RunConfig) -> None:
         super().__init__()
         self.controlled, self.dropout = config.stage.homophily_control, config.graph.dropout
-        depths = [*pairwise([config.stage.width] + [config.graph.hidden] * config.graph.layers)]
+        first = config.stage.width + config.graph.hidden * config.stage.own_features
+        depths = [*pairwise([first] + [config.graph.hidden] * config.graph.layers)]
         self.own = nn.ModuleList(made(config, nn.Linear, *depth, "own", str(i)) for i, depth in enumerate(depths))
         self.theirs = nn.ModuleList(made(config, nn.Linear, *depth, "theirs", str(i)) for i, depth in enumerate(depths))
         self.heat, self.gate = _controller(config, "heat"), _controller(config, "gate")
 
-    def forward(self, z_ND: Tensor, q_NK: Tensor, edge_2E: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What comes out [N, H], and the temperature and gate [N] of each node."""
+    def forward(self, z_ND: Tensor, beside: Sequence[Tensor], q_NK: Tensor, edge_2E: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What comes out of z and what is propagated beside it [N, H], and the temperature and gate [N] of each node."""
         cosine_E = edge_cosines(z_ND, edge_2E)
         temperature_N, gate_N = self._control(cosine_E, q_NK, edge_2E)
         share_E = neighbour_shares(cosine_E, temperature_N, edge_2E)
-        hidden_NH = z_ND
+        hidden_NH = torch.cat([z_ND, *beside], dim=1)
         for own, theirs in zip(self.own, self.theirs, strict=True):
             hidden_NH = drop(hidden_NH, self.dropout, training=self.training)
             from_others_NH = neighbour_mean(theirs(hidden_NH), share_E, edge_2E)
@@ -101,8 +114,8 @@ class ControlledPropagation(nn.Module):
         return LEAST_TEMPERATURE + F.softplus(self.heat(seen_N4))[:, 0], self.gate(seen_N4).sigmoid()[:, 0]
 
 
-def _translation(inputs: int, outputs: int) -> nn.Linear:
-    return nn.Linear(inputs, outputs, bias=False)  # cosines see directions alone: a bias would hide small features
+def _directions(inputs: int, outputs: int) -> nn.Linear:
+    return nn.Linear(inputs, outputs, bias=False)  # directions alone are used: a bias would hide small features
 
 
 def _controller(config: RunConfig, name: str) -> nn.Module:

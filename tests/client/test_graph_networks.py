@@ -161,6 +161,18 @@ def test_stage_without_control_listens_to_all_alike_at_one_temperature(tmp_path:
     assert bool((controlled.temperature_N > 0.05).all())
 
 
+def test_stage_without_own_features_propagates_the_translation_alone(tmp_path: Path) -> None:
+    graph = made_up()
+    network = network_of(tmp_path, "stage", {"stage.own-features": False})
+    assert all(list(dict(module.named_parameters())) == ["translation.weight"] for module in network.inputs.values())
+    before = network(graph)
+    beside = network_of(tmp_path, "stage")
+    assert torch.equal(before.z_ND, beside(graph).z_ND)  # the translation is the same
+    assert not torch.allclose(before.hidden_NH, beside(graph).hidden_NH)
+    changed = replace(graph, x={m: 2 * x for m, x in graph.x.items()})  # neither looks at how large features are
+    torch.testing.assert_close(beside(changed).out_NO, beside(graph).out_NO)
+
+
 def test_every_switch_of_stage_takes_its_term_away(tmp_path: Path) -> None:
     graph = made_up()
     network = network_of(tmp_path, "stage")
