@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from concord.functional.prototypes import aggregate_prototypes
 from concord.wire.class_means import class_means_from_wire, class_means_to_wire
 from concord.wire.v1 import federation_pb2 as pb
 from strategies.consensus import Consensus
@@ -103,7 +104,5 @@ def _counts(answers: pb.ClassAnswers) -> Tensor:
 
 def _merged(told: Sequence[Means]) -> Means:
     """Means [C, F] over parties by count, zero for a class that nobody has, and counts [C]."""
-    count_PC = torch.stack([count_C for _, count_C in told])
-    count_C = count_PC.sum(dim=0)
-    sum_CF = (torch.stack([mean_CF for mean_CF, _ in told]) * count_PC[..., None]).sum(dim=0)
-    return sum_CF / count_C.clamp(min=1)[:, None], count_C
+    means, counts = zip(*told, strict=True)
+    return aggregate_prototypes(means, counts)[0], torch.stack(counts).sum(dim=0)

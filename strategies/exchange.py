@@ -129,17 +129,16 @@ class Exchange:
     def _push(self, asked: Sequence[_Asked]) -> None:
         """Sends; whose message the SuperLink does not take counts as cut off, since it is not registered any more."""
         message_ids = list(self._grid.push_messages([one.message for one in asked]))
-        sent = len(message_ids) == len(asked)  # Flower returns none where all together are more than gRPC takes
-        refused = [one for message_id, one in zip(message_ids, asked, strict=sent) if not message_id]
-        there = set(self._grid.get_node_ids()) if refused else set()
-        if not sent or any(one.node_id in there for one in refused):
-            why = "it has ended this run" if sent else "together they have more than 2 GB"
-            hint = "submit the run again: it goes on after the last finished round, which is in its checkpoint"
-            raise ConcordError("C408", f"{len(asked)} messages: {why}", hint)
-        for one in refused:
-            one.again = Message(Error(NODE_AWAY, "not registered"), reply_to=one.message)
-        self._cut += refused
-        self._pending |= {message_id: one for message_id, one in zip(message_ids, asked, strict=True) if message_id}
+        if len(message_ids) != len(asked):  # Flower then returns none
+            raise _takes_none(asked, "together they have more than 2 GB")
+        sent = list(zip(message_ids, asked, strict=True))
+        if refused := [one for message_id, one in sent if not message_id]:
+            if {one.node_id for one in refused} & set(self._grid.get_node_ids()):
+                raise _takes_none(asked, "it has ended this run")
+            for one in refused:
+                one.again = Message(Error(NODE_AWAY, "not registered"), reply_to=one.message)
+            self._cut += refused
+        self._pending |= {message_id: one for message_id, one in sent if message_id}
 
     def _ask_again(self) -> None:
         silent = [one for one in self._pending.values() if one.tries < MOST_TRIES and _is_silent(one)]
@@ -162,6 +161,11 @@ class Exchange:
         self._cut = [one for one in self._cut if one not in ready]
         if ready:
             self._push(ready)
+
+
+def _takes_none(asked: Sequence[_Asked], why: str) -> ConcordError:
+    hint = "submit the run again: it goes on after the last finished round, which is in its checkpoint"
+    return ConcordError("C408", f"{len(asked)} messages: {why}", hint)
 
 
 def _is_silent(one: _Asked) -> bool:

@@ -324,7 +324,7 @@ def _check_class_means(told: Sequence[pb.ClassMeans], expected: Expectation) -> 
             detail = f"class means of {message.features} features of {message.modality}, its census says {holding.encoder!r}"
             raise Rejected(Reason.WRONG_SHAPE, detail)
         mean_CF, count_C = class_means_from_wire(message, len(expected.anchors.concepts))
-        nodes = sum(h.labelled for h in expected.census.holdings)  # those around a node may have what it lacks
+        nodes = _labelled(expected)  # those around a node may have what it lacks
         if int(count_C.sum()) > nodes:
             detail = f"class means of {int(count_C.sum())} nodes, by its census at most {nodes} have a label"
             raise Rejected(Reason.CLAIMED_EXAMPLES, detail)
@@ -336,9 +336,14 @@ def _check_class_means(told: Sequence[pb.ClassMeans], expected: Expectation) -> 
 def _check_class_answers(told: pb.ClassAnswers, expected: Expectation) -> None:
     if not expected.tells_class_means:
         raise Rejected(Reason.UNDECODABLE, "answers by class means were not asked for")
-    nodes = sum(h.labelled for h in expected.census.holdings)  # a node of several modalities counts once in each
+    nodes = _labelled(expected)
     if not max(told.right, told.right_alone, told.right_bare) <= told.asked <= nodes:
         raise Rejected(Reason.CLAIMED_EXAMPLES, f"answers by class means of {told.asked} nodes, by its census at most {nodes}")
+
+
+def _labelled(expected: Expectation) -> int:
+    """Nodes with a label at most, by the census: one of several modalities counts once in each."""
+    return sum(holding.labelled for holding in expected.census.holdings)
 
 
 def _check_homophily(told: Sequence[pb.HomophilyBin], expected: Expectation) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 from client_app.data.graph import TRAIN, NodeGraph
 from concord.config import StageConfig
 from concord.functional.grounding import class_cosines, class_targets, left_out_cosines, mean_cosines, right_answers, smoothed
-from concord.functional.prototypes import class_prototypes
+from concord.functional.prototypes import aggregate_prototypes, class_prototypes
 from concord.wire.class_means import class_means_from_wire, class_means_to_wire
 from concord.wire.messages import WireError
 from concord.wire.v1 import federation_pb2 as pb
@@ -70,14 +70,12 @@ def tell(own: Mapping[str, Surroundings]) -> Iterator[pb.ClassMeans]:
         yield class_means_to_wire(modality, around.mean_CF.cpu(), around.count_C.cpu())
 
 
-def take_up(told: Told, instruction: pb.Instruction, own: Mapping[str, Surroundings]) -> Told:
-    """What others told by now.
+def take_up(instruction: pb.Instruction, own: Mapping[str, Surroundings]) -> Told:
+    """What others told by now, from the message that says it.
 
     Raises:
         WireError: a message that is malformed, or of features that this party does not have.
     """
-    if instruction.class_means_version == told.version:
-        return told
     means = {}
     for message in instruction.class_means:
         around = own.get(message.modality)
@@ -112,11 +110,6 @@ def targets(graph: NodeGraph, own: Mapping[str, Surroundings], told: Told, setti
     return class_targets(cosine_NC, labelled_C, settings.grounding_temperature, settings.grounding_count)
 
 
-def is_worth_it(of_all: pb.ClassAnswers) -> bool:
-    """Whether the labelled nodes of all parties are told better by the means of all than by those of each party alone."""
-    return of_all.right > max(of_all.right_alone, of_all.right_bare)
-
-
 def to_keep(told: Told) -> dict[str, Tensor]:
     """What others told, as tensors by name."""
     if not told.version:
@@ -143,9 +136,8 @@ def _of_all(own: Mapping[str, Surroundings], told: Told) -> dict[str, Means]:
     merged = {}
     for modality, (mean_CF, count_C) in told.means.items():
         around = own[modality]
-        total_C = around.count_C + count_C
-        sum_CF = around.count_C[:, None] * around.mean_CF + count_C[:, None] * mean_CF
-        merged[modality] = sum_CF / total_C.clamp(min=1)[:, None], total_C
+        of_all_CF, _ = aggregate_prototypes((around.mean_CF, mean_CF), (around.count_C, count_C))
+        merged[modality] = of_all_CF, around.count_C + count_C
     return merged
 
 

@@ -21,7 +21,6 @@ from client_app.graphs.grounding import (
     Surroundings,
     Told,
     answers,
-    is_worth_it,
     kept,
     surroundings,
     take_up,
@@ -40,6 +39,7 @@ from client_app.messages import Arrays, begin_report, census_of, groups_in
 from client_app.store import NodeStore
 from concord.anchors import AnchorSet
 from concord.config import RunConfig
+from concord.functional.grounding import is_worth_it
 from concord.functional.prototypes import class_prototypes
 from concord.graphs import feature_encoder
 from concord.kinds import without
@@ -160,7 +160,8 @@ class GraphNode:
     def _told(self, instruction: pb.Instruction, private: Mapping[str, Tensor]) -> Told:
         """What others have told of the classes so far."""
         before = kept(private, self.device)
-        return take_up(before, instruction, self.around) if self.config.grounds_classes else before
+        is_new = self.config.grounds_classes and instruction.class_means_version != before.version
+        return take_up(instruction, self.around) if is_new else before
 
     def _shared(self, instruction: pb.Instruction, told: Told) -> Shared:
         stage, table, prototypes = self.config.stage, None, None
@@ -170,7 +171,8 @@ class GraphNode:
         if instruction.HasField("prototypes"):
             mean_CH, count_C = prototypes_from_wire(instruction.prototypes, len(self.anchors.concepts))
             prototypes = mean_CH.to(self.device), (count_C > 0).to(self.device)
-        helped = told.means and is_worth_it(instruction.class_answers)
+        of_all = instruction.class_answers
+        helped = told.means and is_worth_it(of_all.right, of_all.right_alone, of_all.right_bare)
         return Shared(table, prototypes, targets(self.graph, self.around, told, self.config.stage) if helped else None)
 
     @torch.no_grad()

@@ -86,6 +86,11 @@ def right_answers(cosine_NC: Tensor, y_N: Tensor) -> int:
     return int(((nearest_N == y_N) & highest_N.isfinite()).sum())
 
 
+def is_worth_it(right: int, right_alone: int, right_bare: int) -> bool:
+    """Whether the means of all tell more labelled nodes of all parties than those of each party alone, smoothed or bare."""
+    return right > max(right_alone, right_bare)
+
+
 def class_targets(cosine_NC: Tensor, labelled_C: Tensor, temperature: float, pseudo_count: float) -> Tensor:
     """What class means say of each node: shares [N, C] of the classes times how much they count for it; 0 where they say nothing.
 

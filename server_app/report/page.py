@@ -61,7 +61,7 @@ def render_report(config: Mapping[str, Any], metrics: Iterable[Line], result: Re
         ranking_rows=panels.ranking_rows(run),
         absent_rows=panels.absent_rows(everything),
         prototypes=prototype_pictures(run),
-        grounding=next(reversed(tuple(run.scope("grounding"))), None),
+        grounding=panels.grounding(run),
         homophily_charts=panels.homophily_charts(run),
         cka_charts=panels.cka_charts(run),
         cka_map=panels.cka_map(run),

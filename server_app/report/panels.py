@@ -11,6 +11,7 @@ from statistics import fmean
 
 from markupsafe import Markup
 
+from concord.functional.grounding import is_worth_it
 from concord.kinds import SLICES, alone, of_all_slices, without
 from concord.samples import FUSED
 from concord.wire.homophily import BINS
@@ -145,6 +146,14 @@ def slice_tables(run: Run) -> list[SliceTable]:
         if kinds:
             tables.append(SliceTable(split, kinds, rows))
     return tables
+
+
+def grounding(run: Run) -> Line | None:
+    """How many labelled nodes were told by class means in the last round, and whether parties learn from those of others."""
+    *_, last = (None, *run.scope("grounding"))
+    if last is None:
+        return None
+    return {**last, "worth-it": is_worth_it(last["right"], last["right-alone"], last["right-bare"])}
 
 
 def homophily_charts(run: Run) -> list[tuple[str, Markup]]:

@@ -133,7 +133,7 @@ prototypes, of 2 at most:
 <p>Of <b>{{ grounding["asked"] | whole }}</b> labelled nodes of all parties, <b>{{ grounding["right"] | whole }}</b> are nearest
 to the mean of their class among those of all parties, {{ grounding["right-alone"] | whole }} among those of their own party,
 {{ grounding["right-bare"] | whole }} there by their features alone, none counting itself: parties
-{{ "learn" if grounding["right"] > [grounding["right-alone"], grounding["right-bare"]] | max else "do not learn" }}
+{{ "learn" if grounding["worth-it"] else "do not learn" }}
 from the class means of others.</p>
 {% endif %}
 </section>
