@@ -18,6 +18,7 @@ from benchmarks.digits import tables as digits_tables
 from benchmarks.emoji import cases as emoji_cases
 from benchmarks.emoji import tables as emoji_tables
 from benchmarks.graphs import cases as graph_cases
+from benchmarks.graphs import summary as graph_summary
 from benchmarks.graphs import tables as graph_tables
 from benchmarks.headlines import Headline, headline_table
 from benchmarks.markdown import Results, replace_block
@@ -79,6 +80,7 @@ COMPARISONS = {
             graph_cases.method_cases(suite),
             graph_cases.ablation_cases(suite),
             graph_tables.page_of(suite),
+            graph_summary.results_block_of(suite),
             headlines=graph_tables.headlines_of(suite),
         )
         for suite in GRAPHS

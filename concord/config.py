@@ -211,6 +211,7 @@ class StageConfig(Section):
     grounding_count: NonNegative = Field(1.0, description="labelled nodes that what others tell of a class counts like")
     grounding_temperature: Annotated[float, Field(gt=0)] = Field(0.1, description="temperature of cosines with class means")
     own_features: bool = Field(True, description="a party's features are propagated beside their translation")
+    neighbour_weights: bool = Field(True, description="neighbours go through weights of their own; else a node's, as in a GCN")
     homophily_control: bool = Field(True, description="a node's temperature and gate follow its neighbours; else 1 and a half")
 
 

@@ -7,6 +7,7 @@ without drift: there is one semantics where all data are in one place.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 from benchmarks.sweep import Case, Row
 from client_app.data.registry import find_suite
@@ -18,6 +19,7 @@ from concord.scenario import Scenario
 SEEDS = {"citation": tuple(range(5)), "heterophily": tuple(range(10)), "world": tuple(range(5))}  # heterophily: its ten splits
 COMMON: dict[str, Scalar] = {"lr": 0.01, "clip-norm": 1e6}
 RATE: dict[str, Scalar] = {"lr": 0.03}  # of networks that are averaged, STAGE's own apart: chosen in the trials
+OF_SUITE: dict[str, dict[str, Scalar]] = {"citation": {"stage.neighbour-weights": False}}  # of STAGE's network, by the trials
 MISSING = {"world": 0.5}  # rate at which a party lacks a modality, where there are several
 WHOLE_TASK: Task = "retrieval"  # in which nobody lacks any: it asks for one modality of what is seen in another
 
@@ -32,6 +34,7 @@ FEDAVG = Row("fedavg, GCN", "fedavg", RATE)
 FEDAVG_SAGE = _network("fedavg, GraphSAGE", "fedavg", "sage", RATE)
 FEDAVG_MLP = _network("fedavg, MLP", "fedavg", "mlp", RATE)
 SAME_NETWORK = _network("fedavg, homophily control", "fedavg", "stage")
+FEDPROTO = Row("fedproto, GCN", "fedproto")
 LOCAL_GCN = Row("local, GCN", "local")
 LOCAL_MLP = _network("local, MLP", "local", "mlp")
 AS_PUBLISHED = Row("centralised, GCN as published", "centralised", {"graph.hidden": 16, "rounds": 10})  # 200 steps
@@ -46,7 +49,7 @@ ROWS = (
     FEDAVG_SAGE,
     FEDAVG_MLP,
     SAME_NETWORK,
-    Row("fedproto, GCN", "fedproto"),
+    FEDPROTO,
     LOCAL_GCN,
     LOCAL_MLP,
     _network("local, STAGE's network", "local", "stage"),
@@ -59,6 +62,8 @@ RANKED: dict[str, tuple[tuple[str, Task], ...]] = {  # graphs and the tasks of w
     "world": (("borders", "links"), ("trade", "links"), ("borders", "retrieval"), ("trade", "retrieval")),
 }
 NO_OWN_FEATURES = Row("no own features", "stage", {"stage.own-features": False})
+NEIGHBOUR_WEIGHTS = Row("neighbours' weights", "stage", {"stage.neighbour-weights": True})
+ONE_WEIGHT = Row("a node's weights for neighbours", "stage", {"stage.neighbour-weights": False})
 NO_GROUNDING = Row("no grounding", "stage", {"stage.grounding-weight": 0.0})
 ABLATIONS = (
     Row("no calibration", "stage", {"stage.calibration-weight": 0.0}),
@@ -90,6 +95,7 @@ TRIAL_ROWS = (
     Row("grounding temperature 0.05", "stage", {"stage.grounding-temperature": 0.05}),
     Row("grounding temperature 0.2", "stage", {"stage.grounding-temperature": 0.2}),
     NO_OWN_FEATURES,
+    ONE_WEIGHT,
     Row("all terms at 0.01", "stage", LIGHT_TERMS),
     Row("all terms at 0.1", "stage", HEAVY_TERMS),
     Row("no terms", "stage", NO_TERMS),
@@ -112,13 +118,14 @@ TRIAL_ROWS = (
     _network("fedavg, homophily control, lr 0.03", "fedavg", "stage", RATE),
     Row("stage, lr 0.03", "stage", RATE),
     Row("local, GCN, lr 0.03", "local", RATE),
-    Row("fedproto, GCN", "fedproto"),
+    FEDPROTO,
     Row("fedproto, GCN, weight 0.1", "fedproto", {"fedproto.weight": 0.1}),
     Row("fedproto, GCN, weight 10", "fedproto", {"fedproto.weight": 10.0}),
 )
 DRIFT_TRIAL_ROWS = (
     STAGE,
     NO_OWN_FEATURES,
+    ONE_WEIGHT,
     Row("calibration at 0.01 alone", "stage", {**NO_TERMS, "stage.calibration-weight": 0.01}),
     Row("entropy at 0.01 alone", "stage", {**NO_TERMS, "stage.entropy-weight": 0.01}),
     Row("agreement at 0.01 alone", "stage", {**NO_TERMS, "stage.agreement-weight": 0.01}),
@@ -129,6 +136,18 @@ DRIFT_TRIAL_ROWS = (
     FEDAVG_SAGE,
 )
 TRIALS_UNDER: dict[Drift, tuple[Row, ...]] = {"none": TRIAL_ROWS, "rotation": DRIFT_TRIAL_ROWS, "encoder": DRIFT_TRIAL_ROWS}
+
+
+def case(suite: str, row: Row, scenario: str, seed: int) -> Case:
+    """A run of the comparison: rows with STAGE's network have what suits the graphs of the suite, unless they are about it."""
+    has_it = row.method == "stage" or row.settings.get("graph.architecture") == "stage"
+    settings = {**(OF_SUITE.get(suite, {}) if has_it else {}), **row.settings}
+    return Case(suite, replace(row, settings=settings), scenario, seed, COMMON)
+
+
+def ablations_of(suite: str) -> tuple[Row, ...]:
+    """Rows with an ingredient of `stage` left out or replaced."""
+    return (*ABLATIONS, NEIGHBOUR_WEIGHTS if suite in OF_SUITE else ONE_WEIGHT)
 
 
 def graphs_of(suite: str) -> tuple[str, ...]:
@@ -152,16 +171,16 @@ def method_cases(suite: str) -> Callable[[], Iterator[Case]]:
         for seed in SEEDS[suite]:
             for graph, whole in settings_of(suite):
                 for row in pooled_rows(suite):
-                    yield Case(suite, row, scenario(suite, graph, whole=whole), seed, COMMON)
+                    yield case(suite, row, scenario(suite, graph, whole=whole), seed)
                 for drift in DRIFTS:
                     for row in ROWS:
-                        yield Case(suite, row, scenario(suite, graph, drift, whole=whole), seed, COMMON)
+                        yield case(suite, row, scenario(suite, graph, drift, whole=whole), seed)
             for graph, task in RANKED[suite]:
                 for row in TASK_POOLED_ROWS:
-                    yield Case(suite, row, scenario(suite, graph, task=task), seed, COMMON)
+                    yield case(suite, row, scenario(suite, graph, task=task), seed)
                 for drift in DRIFTS:
                     for row in TASK_ROWS:
-                        yield Case(suite, row, scenario(suite, graph, drift, task), seed, COMMON)
+                        yield case(suite, row, scenario(suite, graph, drift, task), seed)
 
     return cases
 
@@ -198,7 +217,7 @@ def ablation_cases(suite: str) -> Callable[[], Iterator[Case]]:
     def cases() -> Iterator[Case]:
         for seed in SEEDS[suite]:
             for drift in ABLATED:
-                for row in ABLATIONS:
-                    yield Case(suite, row, scenario(suite, graphs_of(suite)[0], drift), seed, COMMON)
+                for row in ablations_of(suite):
+                    yield case(suite, row, scenario(suite, graphs_of(suite)[0], drift), seed)
 
     return cases

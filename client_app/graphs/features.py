@@ -24,7 +24,7 @@ def drop(x_NF: Tensor, dropout: float, *, training: bool) -> Tensor:
     if not training or not dropout:
         return x_NF
     if not x_NF.is_sparse:
-        return x_NF * ((torch.rand_like(x_NF) >= dropout) / (1 - dropout))
+        return x_NF * torch.rand_like(x_NF).ge_(dropout).div_(1 - dropout)
     kept = drop(x_NF.values(), dropout, training=True)
     return torch.sparse_coo_tensor(x_NF.indices(), kept, x_NF.shape, is_coalesced=True, check_invariants=False)
 

@@ -90,7 +90,11 @@ class ControlledPropagation(nn.Module):
         first = config.stage.width + config.graph.hidden * config.stage.own_features
         depths = [*pairwise([first] + [config.graph.hidden] * config.graph.layers)]
         self.own = nn.ModuleList(made(config, nn.Linear, *depth, "own", str(i)) for i, depth in enumerate(depths))
-        self.theirs = nn.ModuleList(made(config, nn.Linear, *depth, "theirs", str(i)) for i, depth in enumerate(depths))
+        self.theirs = (
+            nn.ModuleList(made(config, nn.Linear, *depth, "theirs", str(i)) for i, depth in enumerate(depths))
+            if config.stage.neighbour_weights
+            else self.own
+        )
         self.heat, self.gate = _controller(config, "heat"), _controller(config, "gate")
 
     def forward(self, z_ND: Tensor, beside: Sequence[Tensor], q_NK: Tensor, edge_2E: Tensor) -> tuple[Tensor, Tensor, Tensor]:

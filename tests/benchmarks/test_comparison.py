@@ -27,6 +27,7 @@ from benchmarks.digits.tables import aims, headlines, results_block, seed_values
 from benchmarks.emoji.cases import CONTRASTIVE
 from benchmarks.graphs import aims as graph_aims
 from benchmarks.graphs import cases as graphs
+from benchmarks.graphs import summary as graph_summary
 from benchmarks.graphs import tables as graph_tables
 from benchmarks.headlines import headline_table
 from benchmarks.markdown import cell, difference, replace_block, table
@@ -34,7 +35,7 @@ from benchmarks.sweep import SEEDS, Case, Figures, read_results
 from client_app.data.activity import ACTIVITY
 from client_app.data.digits import DIGITS
 from concord.config import parse_config
-from concord.graphs import GRAPHS
+from concord.graphs import DRIFTS, GRAPHS
 from concord.kinds import SLICES, alone, without
 from strategies.registry import check_method
 
@@ -263,6 +264,15 @@ def test_tables_and_aims_of_graphs() -> None:
         assert headline.beside.startswith("fedavg, GCN 0.600 ± 0.00")
         assert list(graph_tables.headlines_of(suite)({})) == []
         assert "0.200 ± 0.000 MRR by chance" in page
+        block = graph_summary.results_block_of(suite)(results)
+        assert block.count("| stage | 0.750 ± 0.00") == len(DRIFTS)
+        of_all, ranked_too = (
+            2 * n for n in (len(graphs.graphs_of(suite)), len(graphs.graphs_of(suite)) + len(graphs.RANKED[suite]))
+        )
+        missed = f"{graph}, drift none; {graph}, drift encoder"
+        assert f"| 150 times fewer bytes a round than `fedavg, GCN` | 0 of {of_all} | {missed}" in block
+        assert f"| above `fedavg, GCN` by more than the interval | {ranked_too} of {ranked_too} |  |" in block
+        assert "| 0 of 0 |  |" in graph_summary.results_block_of(suite)({})
         assert ("without flag" in page) == ("no party lacks a modality" in page) == (suite == "world")
         assert suite != "world" or "| stage | 0.750 ± 0.002 | 0.700 ± 0.002 | -0.050 ± 0.000 |" in page
         assert reached.get("cora: centralised GCN at 0.815, plus or minus one point", True) is True

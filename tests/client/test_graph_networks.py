@@ -173,6 +173,19 @@ def test_stage_without_own_features_propagates_the_translation_alone(tmp_path: P
     torch.testing.assert_close(beside(changed).out_NO, beside(graph).out_NO)
 
 
+def test_without_weights_of_their_own_neighbours_go_through_those_of_a_node(tmp_path: Path) -> None:
+    graph = made_up()
+    network = network_of(tmp_path, "stage", {"stage.neighbour-weights": False})
+    assert not any(name.startswith("theirs") for name in network.groups()["layers"])
+    with_own = network_of(tmp_path, "stage")
+    seen, other = network(graph), with_own(graph)
+    assert torch.equal(seen.q_NK, other.q_NK)
+    assert not torch.allclose(seen.hidden_NH, other.hidden_NH)
+    for theirs, own in zip(with_own.layers.theirs, with_own.layers.own, strict=True):
+        theirs.load_state_dict(own.state_dict())
+    torch.testing.assert_close(seen.hidden_NH, with_own(graph).hidden_NH)
+
+
 def test_every_switch_of_stage_takes_its_term_away(tmp_path: Path) -> None:
     graph = made_up()
     network = network_of(tmp_path, "stage")
