@@ -105,7 +105,7 @@ def run_case(case: Case, data: Path) -> Figures:
     from benchmarks.emoji.contrastive import run_contrastive
     from benchmarks.emoji.held_out import held_out_figures
     from client_app.app import app
-    from client_app.data.federation import build_federation
+    from client_app.data.federation import federation_of
     from concord import load_model
     from concord.config import parse_config
     from server_app.in_process import InProcessGrid, pass_on
@@ -130,7 +130,7 @@ def run_case(case: Case, data: Path) -> Figures:
             begun = time.process_time()
             found: Figures = _rounded(alone(config))
             return found | {"cpu-seconds": round(time.process_time() - begun, 1)}
-        federation = build_federation(case.suite, data, case.seed, case.scenario, METHODS[case.row.method].pooled)
+        federation = federation_of(config, pooled=METHODS[case.row.method].pooled)
         intercept = attack(case.attack, config, len(federation.parties)) if case.attack else pass_on
         grid = InProcessGrid(app, config.flat(), len(federation.parties), intercept)
         started = time.process_time()

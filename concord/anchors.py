@@ -36,8 +36,10 @@ class AnchorSet:
     Attributes:
         concepts: names of the C concepts, in row order; concept i is class i.
         modalities: per modality its samples; ``y`` holds the concept of each sample.
-        encoders: per modality the name of the encoder that its inputs were prepared for; nothing in sets of suites.
-        contents: per modality size and SHA-256 of what each sample was made from, to tell private copies; likewise.
+        encoders: per modality the name of the encoder that its inputs were prepared for; of a graph, of one that gives nodes
+            features from their texts. Nothing otherwise in sets of suites.
+        contents: per modality size and SHA-256 of what each sample was made from, to tell private copies; nothing in sets
+            of suites.
     """
 
     concepts: tuple[str, ...]
@@ -95,10 +97,12 @@ class AnchorSet:
         return mask_C
 
 
-def anchors_of_graph(concepts: Sequence[str], widths: Mapping[str, int]) -> AnchorSet:
-    """What parties to a graph agree on: classes, and per modality how many features it has; 0 where each has its own."""
+def anchors_of_graph(concepts: Sequence[str], widths: Mapping[str, int], encoders: Mapping[str, str] | None = None) -> AnchorSet:
+    """What parties to a graph agree on: classes, and per modality how many features it has, 0 where each has its own, and
+    which of `encoders` gave them, if one did.
+    """
     none = {m: Samples(torch.zeros(0, width), torch.zeros(0, dtype=torch.int64), ()) for m, width in widths.items()}
-    return AnchorSet(tuple(concepts), none)
+    return AnchorSet(tuple(concepts), none, encoders or {})
 
 
 def save_anchors(anchors: AnchorSet, folder: Path) -> None:

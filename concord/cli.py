@@ -43,6 +43,9 @@ Suite = Annotated[str | None, typer.Option(help="a name of `concord data list`, 
 Data = Annotated[
     Path | None, typer.Option(help="folder with the data packs, or of suites own and own-graph with a folder a node")
 ]
+Encoders = Annotated[
+    str, typer.Option(metavar="NAME=ENCODER,...", help="as in the run, where it gives features of nodes from their texts")
+]
 Anchors = Annotated[Path | None, typer.Option(help="folder of a public anchor set; default the suite's own")]
 
 
@@ -176,11 +179,12 @@ def data_deal(
     data: Data = None,
     seed: Annotated[int, typer.Option(min=0, help="seed of the splits; that of the run")] = 0,
     node: Annotated[list[str] | None, typer.Option(help="only this node; may be repeated")] = None,
+    encoders: Encoders = "",
 ) -> None:
     """Writes each node's part of a suite to a folder of its own, as real nodes have their data."""
     from concord.commands import inspect
 
-    inspect.deal_data(out, suite, scenario, data, seed, node or [], plain_console())
+    inspect.deal_data(out, suite, scenario, data, seed, node or [], plain_console(), encoders)
 
 
 @data_app.command("anchors")
@@ -190,11 +194,12 @@ def data_anchors(
     scenario: Annotated[str, typer.Option(help="that of the run; only on graphs do anchors depend on it")] = "labelled",
     data: Data = None,
     seed: Annotated[int, typer.Option(min=0, help="seed of the splits; that of the run")] = 0,
+    encoders: Encoders = "",
 ) -> None:
     """Writes the public anchors of a suite, which a server needs that has no data: `--set anchors=OUT`."""
     from concord.commands import inspect
 
-    inspect.write_anchors(out, suite, scenario, data, seed, plain_console())
+    inspect.write_anchors(out, suite, scenario, data, seed, plain_console(), encoders)
 
 
 @anchors_app.command("build")

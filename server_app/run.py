@@ -234,7 +234,7 @@ def run_anchors(config: RunConfig) -> AnchorSet:
 
     data = Path(config.data) if config.data else None
     pooled = METHODS[config.method].pooled  # as nodes in this process ask, so that a federation is dealt once
-    return build_federation(config.suite, data, config.seed, config.scenario, pooled).anchors
+    return build_federation(config.suite, data, config.seed, config.scenario, pooled, config.encoders).anchors
 
 
 def initial_state(config: RunConfig, anchors: AnchorSet) -> GlobalState:

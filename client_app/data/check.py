@@ -74,10 +74,14 @@ def list_suites() -> list[SuiteRow]:
 def check_suite(name: str, data: Path) -> list[Finding]:
     """What there is to say about each file of a suite below the folder `data`; nothing when all is as published.
 
+    Files that only some runs need are looked at where they are there.
+
     Raises:
         ConcordError: C204, if there is no such suite.
     """
-    return [finding for file in find_suite(name).files for finding in check_file(file, data)]
+    suite = find_suite(name)
+    further = [file for file in suite.further_files if (data / file.path).is_file()]
+    return [finding for file in (*suite.files, *further) for finding in check_file(file, data)]
 
 
 def check_file(file: PackFile, data: Path) -> list[Finding]:

@@ -24,6 +24,7 @@ from client_app.data.paired import deal_pairs
 from client_app.data.registry import SUITES, find_suite
 from client_app.data.split import Split, shard, split
 from client_app.data.suite import GraphSuite, Modality, PairedSuite, Suite
+from client_app.data.texts import encode_texts, texts_of
 from concord.anchors import AnchorSet, anchors_of_graph, load_anchors
 from concord.config import RunConfig
 from concord.errors import ConcordError
@@ -73,12 +74,14 @@ def federation_of(config: RunConfig, *, pooled: bool = False, advance: Advance =
 
         return own_graphs(config, named, pooled=pooled)
     data = Path(config.data) if config.data else None
-    federation = build_federation(config.suite, data, config.seed, config.scenario, pooled)
+    federation = build_federation(config.suite, data, config.seed, config.scenario, pooled, config.encoders)
     return replace(federation, anchors=named) if named else federation
 
 
 @lru_cache(maxsize=8)
-def build_federation(suite: str, data: Path | None, seed: int, scenario: str, pooled: bool = False) -> Federation:
+def build_federation(
+    suite: str, data: Path | None, seed: int, scenario: str, pooled: bool = False, encoders: str = ""
+) -> Federation:
     """Reads the data of a suite and deals it out.
 
     Args:
@@ -87,19 +90,24 @@ def build_federation(suite: str, data: Path | None, seed: int, scenario: str, po
         seed: draws anchors, tests and training samples.
         scenario: which labels are hidden and who holds which modalities, see `concord.scenario`.
         pooled: one node that holds what all nodes hold: what learning without borders would reach.
+        encoders: as in the run: who gives features of nodes from their texts. Samples do not depend on it.
 
     Raises:
         ConcordError: C201 missing files, C202 a broken file, C203 a node without training samples, C204 an unknown
-            suite or scenario.
+            suite, scenario or encoder, C103 an encoder that cannot be used.
     """
     found = find_suite(suite)
     parsed = parse_scenario(scenario, found.modality_names, found.refused)
     if isinstance(found, GraphSuite):
         from client_app.data.parties import deal_graph  # a third of a second to import, which nodes of samples need not wait for
 
-        folder = _require_files(found.name, found.graph(parsed.graph).files, data)
-        graphs, source, widths = deal_graph(found, parsed, folder, seed, pooled=pooled)
-        return Federation(suite, source.concepts, tuple(source.widths), (), anchors_of_graph(source.concepts, widths), graphs)
+        source, named = found.graph(parsed.graph), RunConfig(encoders=encoders).encoder_names
+        texts = texts_of(source, named)
+        folder = _require_files(found.name, (*source.files, *(text.file for text in texts.values())), data)
+        whole, identities = encode_texts(source.read(folder, seed), texts, named, folder)
+        graphs, widths = deal_graph(whole, source, suite, parsed, seed, pooled=pooled)
+        anchors = anchors_of_graph(source.concepts, widths, identities)
+        return Federation(suite, source.concepts, tuple(source.widths), (), anchors, graphs)
     folder = _require_files(found.name, found.files, data)
     corpora = {modality.name: load_corpus(modality.reader, folder) for modality in found.modalities}
     if isinstance(found, PairedSuite):

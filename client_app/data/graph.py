@@ -70,6 +70,19 @@ class NodeGraph:
 
 
 @dataclass(frozen=True)
+class Texts:
+    """Texts of the nodes of a graph, for an encoder that a run names.
+
+    Attributes:
+        file: the pack file that they are in.
+        read: from the data folder to the text of each node by its id. A node without one lacks the modality then.
+    """
+
+    file: PackFile
+    read: Callable[[Path], Mapping[str, str]]
+
+
+@dataclass(frozen=True)
 class GraphSource:
     """A graph that can be read.
 
@@ -81,6 +94,7 @@ class GraphSource:
         files: the pack files it reads.
         read: from the data folder and a seed to the whole graph. Where splits are published the seed chooses among them, or
             is not used.
+        texts: the modalities whose features are vectors of texts that can be had too.
     """
 
     name: str
@@ -89,6 +103,7 @@ class GraphSource:
     clients: int
     files: tuple[PackFile, ...]
     read: Callable[[Path, int], NodeGraph]
+    texts: Mapping[str, Texts] = field(default_factory=dict)
 
 
 def graph_of_words(

@@ -44,6 +44,7 @@ class Origin:
     suite: str
     seed: int
     scenario: str
+    encoders: str = ""  # of a graph, for features that come from texts
 
 
 def save_node(folder: Path, node: NodeData | NodeGraph, anchors: AnchorSet, origin: Origin) -> bool:
@@ -55,7 +56,8 @@ def save_node(folder: Path, node: NodeData | NodeGraph, anchors: AnchorSet, orig
     Raises:
         ConcordError: C205, when the folder holds other data or cannot be written.
     """
-    manifest = {"schema-version": SCHEMA_VERSION, "node": node.name, **origin.__dict__, "anchors": anchors.digest}
+    about = {key: value for key, value in origin.__dict__.items() if value != ""}
+    manifest = {"schema-version": SCHEMA_VERSION, "node": node.name, **about, "anchors": anchors.digest}
     if isinstance(node, NodeGraph):
         manifest |= {"graph": list(node.modalities)}
     elif node.joint:
@@ -88,7 +90,10 @@ def load_node(folder: Path, config: RunConfig, *, pooled: bool) -> tuple[NodeDat
     if pooled:
         raise not_all_data(folder, config)
     wanted = {"suite": config.suite, "seed": config.seed, "scenario": config.scenario}
-    other = [f"{key} {manifest.get(key)!r}, the run has {value!r}" for key, value in wanted.items() if manifest.get(key) != value]
+    if "graph" in manifest:  # other data are read by encoders only when they are learnt from
+        wanted |= {"encoders": config.encoders}
+    dealt = {"encoders": "", **manifest}
+    other = [f"{key} {dealt.get(key)!r}, the run has {value!r}" for key, value in wanted.items() if dealt.get(key) != value]
     if other:
         raise ConcordError(
             "C205", f"{folder} was dealt with {'; '.join(other)}", "submit the run with these settings, or deal again"

@@ -5,18 +5,20 @@ A pack is untrusted input: NumPy archives are read without pickle, and every arr
 
 from __future__ import annotations
 
+import json
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from concord.errors import ConcordError
 
+T = TypeVar("T")
 Arrays = Mapping[str, NDArray[Any]]
 KINDS: dict[str, type[np.integer[Any]] | type[np.floating[Any]] | type[np.str_] | type[np.bool_]] = {
     "integer": np.integer,
@@ -144,6 +146,32 @@ class TableFile:
                 return
 
 
+@dataclass(frozen=True)
+class LinesFile(Generic[T]):
+    """A JSON object a line. `read` takes what is used of one, and raises where that is not there; `holds` says what it is."""
+
+    path: str
+    origin: str
+    size: int
+    sha256: str
+    lines: int
+    holds: str
+    read: Callable[[Any], T]
+
+    @property
+    def layout(self) -> str:
+        return f"{self.lines} JSON objects, one a line, each with {self.holds}"
+
+    def problems(self, path: Path) -> Iterator[str]:
+        try:
+            found = _load_lines(path, self.read)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+            yield f"cannot be read as lines of JSON: {type(error).__name__}: {error}"
+            return
+        if len(found) != self.lines:
+            yield f"it has {len(found)} lines, not {self.lines}"
+
+
 def require_sound(file: PackFile, data: Path) -> Path:
     """The path of a file without problems; ConcordError C202 otherwise."""
     path = data / file.path
@@ -167,6 +195,15 @@ def read_table(file: TableFile, data: Path) -> list[dict[str, str]]:
     """The rows of a sound table; ConcordError C202 otherwise."""
     lines = require_sound(file, data).read_text(encoding="utf-8").split("\n")[1:-1]
     return [dict(zip(file.columns, line.split("\t"), strict=True)) for line in lines]
+
+
+def read_lines(file: LinesFile[T], data: Path) -> list[T]:
+    """What is used of each line of a sound file; ConcordError C202 otherwise."""
+    return _load_lines(require_sound(file, data), file.read)
+
+
+def _load_lines(path: Path, read: Callable[[Any], T]) -> list[T]:
+    return [read(json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def _load(path: Path, wanted: Mapping[str, Array]) -> dict[str, NDArray[Any]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 from torch import Tensor
 
@@ -14,17 +13,16 @@ from client_app.data.graph import GraphSource, NodeGraph
 from client_app.data.missing import drop_modalities
 from client_app.data.node_data import POOLED
 from client_app.data.questions import asked_about, together
-from client_app.data.suite import GraphSuite
 from concord.errors import ConcordError
 from concord.scenario import Scenario
 from concord.seeding import derive_seed
 
 
 def deal_graph(
-    suite: GraphSuite, scenario: Scenario, folder: Path, seed: int, *, pooled: bool
-) -> tuple[tuple[NodeGraph, ...], GraphSource, Mapping[str, int]]:
-    """The parties, the graph that they share out, and what all know of the modalities: how many features each
-    has, 0 where parties have encoders of their own.
+    whole: NodeGraph, source: GraphSource, suite: str, scenario: Scenario, seed: int, *, pooled: bool
+) -> tuple[tuple[NodeGraph, ...], Mapping[str, int]]:
+    """The parties that share out a graph, and what all know of the modalities: how many features each has, 0 where parties
+    have encoders of their own.
 
     Edges between parties are lost. One party that holds all (`pooled`) has them, and features without drift: there is one
     semantics where all data are in one place.
@@ -32,23 +30,21 @@ def deal_graph(
     Raises:
         ConcordError: C204, when the graph has no such task.
     """
-    source = suite.graph(scenario.graph)
-    if scenario.task == "retrieval" and len(source.widths) == 1:
+    if scenario.task == "retrieval" and len(whole.modalities) == 1:
         what = f"scenario {scenario}: the nodes of {source.name} have one modality, and retrieval is from one to another"
         raise ConcordError("C204", what, "choose a graph of suite world, or another task")
-    whole = source.read(folder, seed)
-    dealt = deal_communities(whole.edges, len(whole), source.clients, derive_seed(seed, suite.name, "communities"))
+    dealt = deal_communities(whole.edges, len(whole), source.clients, derive_seed(seed, suite, "communities"))
     names = [f"{source.name}-{number + 1}" for number in range(source.clients)]
-    held = drop_modalities(dict.fromkeys(names, tuple(source.widths)), scenario.missing, seed, suite.name)
-    widths = dict.fromkeys(source.widths, 0) if scenario.drift == "encoder" else source.widths
+    held = drop_modalities(dict.fromkeys(names, whole.modalities), scenario.missing, seed, suite)
+    widths = {m: 0 if scenario.drift == "encoder" else x_NF.shape[1] for m, x_NF in whole.x.items()}
     parties = [
         asked_about(_holding(whole.of_nodes(name, index), held[name]), scenario.task, seed)
         for name, index in zip(names, dealt, strict=True)
     ]
     if pooled:
         blinded = _blinded(whole, dealt, [held[name] for name in names])
-        return (replace(together(blinded, parties, dealt), name=POOLED),), source, widths
-    return tuple(_drifted(party, scenario.drift, seed) for party in parties), source, widths
+        return (replace(together(blinded, parties, dealt), name=POOLED),), widths
+    return tuple(_drifted(party, scenario.drift, seed) for party in parties), widths
 
 
 def _holding(graph: NodeGraph, modalities: tuple[str, ...]) -> NodeGraph:

@@ -95,6 +95,11 @@ class SuiteFacts:
         """The pack files that its readers need, each once."""
         return tuple({file.path: file for modality in self.modalities for file in modality.reader.files}.values())
 
+    @property
+    def further_files(self) -> tuple[PackFile, ...]:
+        """Those that only some runs need."""
+        return ()
+
 
 @dataclass(frozen=True)
 class Suite(SuiteFacts):
@@ -151,6 +156,10 @@ class GraphSuite(SuiteFacts):
     @property
     def files(self) -> tuple[PackFile, ...]:
         return tuple({file.path: file for graph in self.graphs for file in graph.files}.values())
+
+    @property
+    def further_files(self) -> tuple[PackFile, ...]:
+        return tuple({texts.file.path: texts.file for graph in self.graphs for texts in graph.texts.values()}.values())
 
     @property
     def refused(self) -> Mapping[str, str]:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from client_app.data.graph import GraphSource
-from client_app.data.readers.world import PROSE, WIDTHS, WORLD, Edges, Labels, read_world
+from client_app.data.graph import GraphSource, Texts
+from client_app.data.readers.world import PROSE, TEXTS, WIDTHS, WORLD, Edges, Labels, read_prose, read_world
 from client_app.data.suite import GraphSuite
 
 PARTIES = 6
@@ -43,7 +43,8 @@ SUBREGIONS = (
 
 def _source(name: str, edges: Edges, labels: Labels) -> GraphSource:
     concepts = REGIONS if labels == "region" else SUBREGIONS
-    return GraphSource(name, concepts, WIDTHS, PARTIES, (WORLD, PROSE), partial(read_world, edges=edges, labels=labels))
+    read, texts = partial(read_world, edges=edges, labels=labels), {"text": Texts(TEXTS, read_prose)}
+    return GraphSource(name, concepts, WIDTHS, PARTIES, (WORLD, PROSE), read, texts)
 
 
 WORLD_SUITE = GraphSuite(

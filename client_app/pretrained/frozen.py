@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from client_app.data.cache import cache_folder
 from client_app.data.preparation.raw import Waveform
-from client_app.pretrained.folder import Pretrained, find_pretrained
+from client_app.pretrained.folder import Pretrained, find_pretrained, unusable
 from client_app.pretrained.kept import KeptTokens
 from client_app.pretrained.tokens import VERSION, token_count, tokens_of
 
@@ -43,6 +44,19 @@ def frozen_tokens(name: str, samples: Sequence[Any]) -> Tensor:
         kept.write(made)
         tokens |= made
     return torch.stack([tokens[key] for key in keys]) if keys else torch.empty(0, *shape, dtype=torch.float16)
+
+
+def text_vectors(name: str, texts: Sequence[str]) -> Tensor:
+    """One vector of length one a text [N, E]: as its folder of sentence-transformers makes it, else the mean of its tokens.
+
+    Raises:
+        ConcordError: C103, when the encoder cannot be used, or reads no texts.
+    """
+    pretrained = find_pretrained(name)
+    if pretrained.family.kind != "text":
+        raise unusable(name, f"it reads {pretrained.family.kind}, not texts", "name an encoder of texts")
+    token_NLE = frozen_tokens(name, texts).float()
+    return F.normalize(token_NLE[:, 0] if pretrained.sentence else token_NLE.sum(1), dim=1)  # tokens that are not there are 0
 
 
 def content_key(sample: Any) -> bytes:

@@ -57,28 +57,40 @@ def check_data(suite: str, data: Path, console: Console) -> bool:
     return errors == 0
 
 
-def deal_data(out: Path, suite: str, scenario: str, data: Path | None, seed: int, names: Sequence[str], console: Console) -> None:
+def deal_data(
+    out: Path,
+    suite: str,
+    scenario: str,
+    data: Path | None,
+    seed: int,
+    names: Sequence[str],
+    console: Console,
+    encoders: str = "",
+) -> None:
     """Writes the data of the nodes in `names` (all, if there is none) to folders of their own below `out`, or of one to it."""
     from client_app.data.federation import build_federation
     from client_app.data.node_folder import Origin, save_node
 
-    federation = build_federation(suite, data, seed, scenario)
+    federation = build_federation(suite, data, seed, scenario, encoders=encoders)
     nodes: dict[str, NodeData | NodeGraph] = {party.name: party for party in federation.parties}
     if unknown := [name for name in names if name not in nodes]:
         raise ConcordError("C203", f"suite {suite} has no node {unknown[0]!r}", f"choose from: {', '.join(nodes)}")
+    origin = Origin(suite, seed, scenario, encoders if federation.graphs else "")
     for name in names or nodes:
         folder = out if len(names) == 1 else out / name
-        written = save_node(folder, nodes[name], federation.anchors, Origin(suite, seed, scenario))
+        written = save_node(folder, nodes[name], federation.anchors, origin)
         samples = ", ".join(f"{count} {modality}" for modality, count in nodes[name].sizes.items())
         console.print(f"{folder}: {samples} {'written' if written else 'already there'}", soft_wrap=True)
 
 
-def write_anchors(out: Path, suite: str, scenario: str, data: Path | None, seed: int, console: Console) -> None:
+def write_anchors(
+    out: Path, suite: str, scenario: str, data: Path | None, seed: int, console: Console, encoders: str = ""
+) -> None:
     """Writes the public anchors of a suite to `out`; ConcordError C301 when that holds another set."""
     from client_app.data.federation import build_federation
     from concord.anchors import MANIFEST, load_anchors, save_anchors
 
-    anchors = build_federation(suite, data, seed, scenario).anchors
+    anchors = build_federation(suite, data, seed, scenario, encoders=encoders).anchors
     if (out / MANIFEST).exists() and load_anchors(out).digest != anchors.digest:
         raise ConcordError("C301", f"{out} holds another anchor set", "choose an empty folder, or delete this one")
     save_anchors(anchors, out)

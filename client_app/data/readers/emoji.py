@@ -7,18 +7,16 @@ parts holds other concepts.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from client_app.data.corpus import Corpus, Reader, make_corpus
-from client_app.data.packs import Array, ArrayFile, read_arrays, require_sound
+from client_app.data.packs import Array, ArrayFile, LinesFile, read_arrays, read_lines
 from client_app.data.preparation.characters import encode
 
 CONCEPTS, SUBGROUPS, SIDE = 1601, 96, 32
@@ -29,29 +27,12 @@ LANGUAGES = (
 )
 
 
-@dataclass(frozen=True)
-class NamesFile:
-    """A JSON object a line: ``text`` holds by language the name of a concept, and key words that are not used here."""
-
-    path: str
-    origin: str
-    size: int
-    sha256: str
-
-    @property
-    def layout(self) -> str:
-        return f"{CONCEPTS} JSON objects, one a line, each with text: language -> [name, key words]"
-
-    def problems(self, path: Path) -> Iterator[str]:
-        try:
-            names = names_of(path)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
-            yield f"cannot be read as objects with names: {type(error).__name__}: {error}"
-            return
-        if len(names) != CONCEPTS:
-            yield f"it has {len(names)} lines, not {CONCEPTS}"
-        if any("en" not in by_language for by_language in names):
-            yield "a concept has no name in English"
+def _names(thing: Any) -> dict[str, str]:
+    """The name of a concept by language; ValueError where it has none in English."""
+    names = {language: str(words[0]) for language, words in thing["text"].items()}
+    if "en" not in names:
+        raise ValueError("a concept has no name in English")
+    return names
 
 
 EMOJI = ArrayFile(
@@ -66,11 +47,14 @@ EMOJI = ArrayFile(
         "subgroup": Array("integer", (CONCEPTS,), 0, SUBGROUPS - 1),
     },
 )
-NAMES = NamesFile(
+NAMES = LinesFile(
     path="emoji/text.jsonl",
     origin="unicode-org/cldr-json at b08a82b582f1, annotations",
     size=6_091_999,
     sha256="f2f4054dc441e2634767ab12f2a551a92bce33b2887f0b715f48a764cc98acb9",
+    lines=CONCEPTS,
+    holds="text: language -> [name, key words]",  # key words are not used here
+    read=_names,
 )
 
 
@@ -90,19 +74,13 @@ def build_names(data: Path) -> Corpus:
     part_C = parts_of(subgroup_C)
     rows = [
         (concept, language, by_language[language])
-        for concept, by_language in enumerate(names_of(require_sound(NAMES, data)))
+        for concept, by_language in enumerate(read_lines(NAMES, data))
         for language in LANGUAGES
         if language in by_language
     ]
     ids = [f"{_id('text', concept)}/{language}" for concept, language, _ in rows]
     owners = [f"part-{part_C[concept]}/{language}" for concept, language, _ in rows]
     return make_corpus(encode([name for *_, name in rows]), [int(subgroup_C[concept]) for concept, *_ in rows], ids, owners)
-
-
-def names_of(path: Path) -> list[dict[str, str]]:
-    """Of each concept its name by language."""
-    objects = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
-    return [{language: str(words[0]) for language, words in thing["text"].items()} for thing in objects]
 
 
 def parts_of(subgroup_C: NDArray[np.integer]) -> NDArray[np.int64]:

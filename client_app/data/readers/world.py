@@ -1,7 +1,8 @@
 """Countries and territories as a graph: flag, outline, prose and numbers of each; borders or trade as edges.
 
 - flag: 8x12 means of RGB in 0..1; outline: 16x16 means of the 64x64 bits (one country has none);
-- text: the vector of the masked prose that the pack has (MiniLM, 384 values), in which no name is left;
+- text: the vector of the masked prose that the pack has (MiniLM, 384 values), in which no name is left; or the prose itself,
+  for another encoder;
 - numbers: 21 figures as sign(v) log10(1 + |v|) / 10, gaps as 0, and 21 marks of where there is a figure;
 - each vector is scaled to length one.
 
@@ -20,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from client_app.data.graph import TEST, TRAIN, VALIDATION, NodeGraph, both_directions
-from client_app.data.packs import Array, ArrayFile, read_arrays
+from client_app.data.packs import Array, ArrayFile, LinesFile, read_arrays, read_lines
 from concord.seeding import derive_seed
 
 COUNTRIES, REGIONS, SUBREGIONS, FIGURES, WORDS = 237, 5, 24, 21, 384
@@ -53,6 +54,15 @@ PROSE = ArrayFile(
     sha256="a3a73f688edd02d96f97730189e7b8494b78daf4a84b8ed838bfff9583a207f5",
     arrays={"vectors": Array("real", (COUNTRIES, WORDS))},
 )
+TEXTS = LinesFile(
+    path="worldgraph/text.jsonl",
+    origin="factbook/factbook.json at 8662a8b17a78, names and what follows from them masked",
+    size=1_982_925,
+    sha256="a4330a24caffab3052329270759576839e5c7f69af14f03207a0b07eb1c85d5d",
+    lines=COUNTRIES,
+    holds="id, and masked: prose",
+    read=lambda country: (str(country["id"]), str(country["masked"])),
+)
 WIDTHS = {"flag": 8 * 12 * 3, "outline": 16 * 16, "text": WORDS, "numbers": 2 * FIGURES}
 
 
@@ -78,8 +88,17 @@ def read_world(data: Path, seed: int, edges: Edges, labels: Labels) -> NodeGraph
         torch.from_numpy(y_N),
         both_directions(torch.from_numpy(pairs.astype(np.int64))),
         _split(y_N, seed, labels),
-        tuple(f"world/{name}" for name in pack["id"].tolist()),
+        tuple(map(_id, pack["id"].tolist())),
     )
+
+
+def read_prose(data: Path) -> dict[str, str]:
+    """The masked prose of each country by its id."""
+    return {_id(name): prose for name, prose in read_lines(TEXTS, data)}
+
+
+def _id(name: str) -> str:
+    return f"world/{name}"
 
 
 def _of_length_one(x_NF: NDArray[np.float64]) -> NDArray[np.float32]:
