@@ -44,7 +44,12 @@ from benchmarks.graphs.figures import (
 from benchmarks.headlines import Headline, named
 from benchmarks.markdown import Results, bytes_of, cell, cpu_seconds, difference, seeds_run, table, trials_table
 from client_app.data.registry import find_suite
-from concord.graphs import DRIFTS, Task
+from concord.graphs import DRIFTS, Drift, Task
+
+HEADLINES: dict[Drift, str] = {
+    "none": "accuracy on `{}`, and what a party sends in a round",
+    "rotation": "the same, each party's features rotated",
+}
 
 
 def page_of(suite: str) -> Callable[[Results], str]:
@@ -89,23 +94,19 @@ def _holdings(suite: str, whole: bool) -> str:
 
 
 def headlines_of(suite: str) -> Callable[[Results], Iterator[Headline]]:
-    """What the README shows of a suite: its first graph, when every party has features in a semantics of its own.
-
-    None before all seeds were run.
-    """
+    """What the README shows of a suite: its first graph, without drift and with; nothing before all seeds were run."""
     graph = graphs_of(suite)[0]
 
     def headlines(results: Results) -> Iterator[Headline]:
-        cells = []
-        setting = Setting(suite, graph, "rotation")
-        for row in (STAGE, FEDAVG, LOCAL_GCN):
-            found = values(results, setting, row, accuracy)
-            if len(found) < len(SEEDS[suite]):
-                return
-            up = mean(values(results, setting, row, bytes_of("up"))) / 1000
-            cells.append((row.name, f"{cell(found)} for {up:.0f} kB"))
-        question = f"accuracy on `{graph}`, each party's features rotated, and what it sends in a round"
-        yield Headline(question, " ".join(cells[0]), named(cells[1:]))
+        for drift, question in HEADLINES.items():
+            cells = []
+            for row in (STAGE, FEDAVG, LOCAL_GCN):
+                found = values(results, Setting(suite, graph, drift), row, accuracy)
+                if len(found) < len(SEEDS[suite]):
+                    return
+                up = mean(values(results, Setting(suite, graph, drift), row, bytes_of("up"))) / 1000
+                cells.append((row.name, f"{cell(found)} for {up:.1f} kB"))
+            yield Headline(question.format(graph), " ".join(cells[0]), named(cells[1:]))
 
     return headlines
 
@@ -158,14 +159,18 @@ def absence_table(results: Results, suite: str, graph: str) -> str:
 
 
 def ranking_table(results: Results, suite: str, graph: str, task: Task) -> str:
-    """Mean reciprocal ranks and hits at 10 under each drift."""
+    """Mean reciprocal ranks, hits at 10 and what a party sends in a round under each drift."""
     settings = [Setting(suite, graph, drift, task) for drift in DRIFTS]
     rows = []
     for row in (*TASK_POOLED_ROWS, *TASK_ROWS):
-        known = settings[:1] if row in TASK_POOLED_ROWS else settings
-        cells = [cell(values(results, setting, row, of)) for setting in known for of in (rank, hits)]
-        rows.append([row.name, *cells, *[""] * (2 * len(settings) - len(cells))])
-    return table(["method", *(text for drift in DRIFTS for text in (f"drift: {drift}, MRR", "hits at 10"))], rows)
+        pooled = row in TASK_POOLED_ROWS
+        cells = []
+        for setting in settings[:1] if pooled else settings:
+            cells += [cell(values(results, setting, row, of)) for of in (rank, hits)]
+            cells += ["" if pooled else cell(values(results, setting, row, bytes_of("up")), 1000, 1)]
+        rows.append([row.name, *cells, *[""] * (3 * len(settings) - len(cells))])
+    header = [text for drift in DRIFTS for text in (f"drift: {drift}, MRR", "hits at 10", "kB up")]
+    return table(["method", *header], rows)
 
 
 def ablation_table(results: Results, suite: str) -> str:
