@@ -10,6 +10,7 @@ from client_app.model import MultimodalModel
 from concord.anchors import AnchorSet
 from concord.config import RunConfig
 from concord.errors import ConcordError
+from concord.wire.class_means import MOST_VALUES
 
 CLASSES = 2  # any number: it is no setting
 
@@ -21,6 +22,7 @@ def model_width(config: RunConfig, anchors: AnchorSet) -> int:
         ConcordError: C103, when the settings make no model, or a package is missing that it needs.
     """
     if config.of_graphs:
+        _check_class_means(config, anchors)
         return build_network(config, feature_widths(anchors), CLASSES).width
     return check_model(config, sorted(anchors.modalities))
 
@@ -28,6 +30,15 @@ def model_width(config: RunConfig, anchors: AnchorSet) -> int:
 def feature_widths(anchors: AnchorSet) -> dict[str, int]:
     """Features of each modality of a graph; 1 where parties have encoders of their own, for a network has to have some."""
     return {modality: max(1, samples.x.shape[1]) for modality, samples in anchors.modalities.items()}
+
+
+def _check_class_means(config: RunConfig, anchors: AnchorSet) -> None:
+    """ConcordError C103, where class means of features would be more than a message takes."""
+    for modality, features in feature_widths(anchors).items():
+        if config.grounds_classes and features * len(anchors.concepts) > MOST_VALUES:
+            what = f"class means of {features} features of {modality} and {len(anchors.concepts)} classes"
+            hint = "set stage.grounding-weight = 0, or bring fewer features"
+            raise ConcordError("C103", f"{what} are more than the {MOST_VALUES} values that travel", hint)
 
 
 def check_model(config: RunConfig, modalities: Sequence[str]) -> int:

@@ -258,6 +258,11 @@ class RunConfig(Section):
         return self.method == "stage" and self.stage.homophily_control
 
     @property
+    def keeps_table(self) -> bool:
+        """Whether parties to a graph tell moments at the anchors, by STAGE: where the table of all is learnt from."""
+        return self.method == "stage" and (self.stage.agreement_weight > 0 or self.stage.prior == "usage")
+
+    @property
     def grounds_classes(self) -> bool:
         """Whether parties to a graph tell class means of their features, by STAGE."""
         return self.method == "stage" and self.task == "classes" and self.stage.grounding_weight > 0

@@ -30,17 +30,19 @@ def semantic_lines(outcome: Outcome, config: RunConfig, agreed: Mapping[str, Ten
     """How far parties are from the table that came of a round, and in the first and the last round where all of them are.
 
     Args:
-        outcome: of the round; there are no lines where it kept the old table, or parties tell no moments.
+        outcome: of the round; there are no lines where it kept the old table, and none of a table where parties tell no moments.
         agreed: the table, as its consensus gives it to a checkpoint.
     """
     told = {a.report.node: a.report.moments for a in outcome.accepted if a.report.HasField("moments")}
-    if not told or outcome.kept_old_model:
+    if outcome.kept_old_model:
         return []
+    grounding = grounding_lines(agreed, config.aggregation.max_share, round_)
+    if not told:
+        return grounding
     table_KD, mass_K = agreed["prototypes"], agreed["masses"]
     moments = {node: moments_from_wire(message, *table_KD.shape) for node, message in told.items()}
     mean_PKD, mass_PK = (torch.stack(parts) for parts in zip(*moments.values(), strict=True))
     table: Line = {"scope": "table", "round": round_, "distance": distance_to_table(mean_PKD, mass_PK, table_KD)}
-    grounding = grounding_lines(agreed, round_)
     if round_ not in (1, config.rounds):
         return [table, *grounding]
     room = max(1, MOST_VALUES // ((len(told) + 1) * table_KD.shape[1]))
@@ -53,9 +55,9 @@ def semantic_lines(outcome: Outcome, config: RunConfig, agreed: Mapping[str, Ten
     return [*places, table | _places(table_KD, mass_K, heaviest), *grounding]
 
 
-def grounding_lines(agreed: Mapping[str, Tensor], round_: int) -> list[Line]:
+def grounding_lines(agreed: Mapping[str, Tensor], cap: float, round_: int) -> list[Line]:
     """How many labelled nodes of all parties are told by class means, those of all and own ones; no line before that is known."""
-    answers = answers_in(agreed)
+    answers = answers_in(agreed, cap)
     if answers is None:
         return []
     counts = {field.name.replace("_", "-"): getattr(answers, field.name) for field in answers.DESCRIPTOR.fields}

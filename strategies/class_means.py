@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from concord.functional.precision import capping_factors
 from concord.functional.prototypes import aggregate_prototypes
 from concord.wire.class_means import class_means_from_wire, class_means_to_wire
 from concord.wire.v1 import federation_pb2 as pb
@@ -30,12 +31,13 @@ class ClassMeans(Consensus):
 
     Args:
         classes: C.
+        cap: largest share of one party in the nodes behind the means, and in those that the answers are of.
     """
 
     needs_variance = False
 
-    def __init__(self, classes: int) -> None:
-        self.classes = classes
+    def __init__(self, classes: int, cap: float) -> None:
+        self.classes, self.cap = classes, cap
         self._told: dict[Kind, dict[str, Means]] = defaultdict(dict)
         self._version = 0
         self._versions: dict[str, int] = {}  # that parties have
@@ -55,11 +57,11 @@ class ClassMeans(Consensus):
         instruction.tell_class_means = node not in self._tellers()
         instruction.class_means_version = self._version
         if self._answers:
-            instruction.class_answers.CopyFrom(_answers_of_all(self._answers.values()))
+            instruction.class_answers.CopyFrom(_answers_of_all(self._answers.values(), self.cap))
         if self._versions.get(node, 0) == self._version:
             return
         for (modality, _), told in self._told.items():
-            others = [means for other, means in told.items() if other != node]
+            others = [means for other, means in zip(told, _capped([*told.values()], self.cap), strict=True) if other != node]
             if node in told and others:
                 instruction.class_means.append(class_means_to_wire(modality, *_merged(others)))
 
@@ -88,14 +90,27 @@ class ClassMeans(Consensus):
         return {node for told in self._told.values() for node in told}
 
 
-def answers_in(state: Mapping[str, Tensor]) -> pb.ClassAnswers | None:
-    """The answers of all parties together in what `ClassMeans.state` gave; None before there is any."""
+def answers_in(state: Mapping[str, Tensor], cap: float) -> pb.ClassAnswers | None:
+    """The answers of all parties together in what `ClassMeans.state` gave, likewise capped; None before there is any."""
     told = [counts for name, counts in state.items() if name.startswith("answers/")]
-    return _answers_of_all(told) if told else None
+    return _answers_of_all(told, cap) if told else None
 
 
-def _answers_of_all(told: Iterable[Tensor]) -> pb.ClassAnswers:
-    return pb.ClassAnswers(**dict(zip(COUNTS, torch.stack(tuple(told)).sum(dim=0).tolist(), strict=True)))
+def _answers_of_all(told: Iterable[Tensor], cap: float) -> pb.ClassAnswers:
+    count_PA = torch.stack(tuple(told))
+    factor_P = capping_factors(count_PA[:, COUNTS.index("asked")], cap)
+    return pb.ClassAnswers(**dict(zip(COUNTS, _lowered(count_PA, factor_P[:, None]).sum(dim=0).tolist(), strict=True)))
+
+
+def _capped(told: Sequence[Means], cap: float) -> list[Means]:
+    """The same means, with the counts of a party that has too large a part of them lowered."""
+    factor_P = capping_factors(torch.stack([count_C.sum() for _, count_C in told]), cap)
+    return [(mean_CF, _lowered(count_C, factor)) for (mean_CF, count_C), factor in zip(told, factor_P, strict=True)]
+
+
+def _lowered(counts: Tensor, factor: Tensor) -> Tensor:
+    """Whole counts, those of a factor of 1 as they are."""
+    return torch.where(factor < 1, (counts.double() * factor).round().long(), counts)
 
 
 def _counts(answers: pb.ClassAnswers) -> Tensor:

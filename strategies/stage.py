@@ -15,7 +15,7 @@ from torch import Tensor
 
 from concord.anchors import AnchorSet
 from concord.config import RunConfig
-from concord.functional.semantics import merge_prototypes
+from concord.functional.semantics import bounded_moments, merge_prototypes
 from concord.wire.moments import moments_from_wire, moments_to_wire
 from concord.wire.v1 import federation_pb2 as pb
 from strategies.class_means import ClassMeans
@@ -32,12 +32,13 @@ class PrototypeTable(Consensus):
         anchors: K.
         width: D.
         inertia: share of a prototype that stays in a round.
+        cap: largest share of one party in the mass.
     """
 
     needs_variance = False
 
-    def __init__(self, anchors: int, width: int, inertia: float) -> None:
-        self.inertia = inertia
+    def __init__(self, anchors: int, width: int, inertia: float, cap: float) -> None:
+        self.inertia, self.cap = inertia, cap
         self._prototype_KD = torch.zeros(anchors, width)
         self._mass_K = torch.zeros(anchors)
 
@@ -46,8 +47,10 @@ class PrototypeTable(Consensus):
         if not told:
             return
         means, masses = zip(*told, strict=True)
-        self._prototype_KD, known_K = merge_prototypes(means, masses, self._prototype_KD, self._mass_K > 0, self.inertia)
-        fresh_K = torch.stack(masses).sum(0)
+        means_PKD, masses_PK = bounded_moments(means, masses, self.cap)
+        before_KD, had_K = self._prototype_KD, self._mass_K > 0
+        self._prototype_KD, known_K = merge_prototypes([*means_PKD], [*masses_PK], before_KD, had_K, self.inertia)
+        fresh_K = masses_PK.sum(0)
         self._mass_K = torch.where(known_K & (fresh_K > 0), fresh_K, self._mass_K)
 
     def write(self, instruction: pb.Instruction, node: str) -> None:
@@ -66,11 +69,12 @@ class Stage(ConcordStrategy):
     """Keeps the table; every party keeps its own model."""
 
     def __init__(self, config: RunConfig, anchors: AnchorSet, state: GlobalState, width: int) -> None:
-        table = PrototypeTable(config.stage.anchors, config.stage.width, config.stage.inertia)
-        means = [ClassMeans(len(anchors.concepts))] if config.grounds_classes else []
-        consensus = Together([table, *means])
+        settings, cap = config.stage, config.aggregation.max_share
+        table = [PrototypeTable(settings.anchors, settings.width, settings.inertia, cap)] if config.keeps_table else []
+        means = [ClassMeans(len(anchors.concepts), cap)] if config.grounds_classes else []
+        consensus = Together([*table, *means])
         super().__init__(config, anchors, state, plan=NoGroups(), rule=None, consensus=consensus, width=width)
 
     @property
-    def semantic(self) -> tuple[int, int]:
-        return self.config.stage.anchors, self.config.stage.width
+    def semantic(self) -> tuple[int, int] | None:
+        return (self.config.stage.anchors, self.config.stage.width) if self.config.keeps_table else None

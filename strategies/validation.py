@@ -31,6 +31,7 @@ RANK_ROUNDING = 1e-9
 LATER = 2 / 3  # the largest reciprocal rank below 1, of rank 1 1/2
 
 MOST_LOSSES, LONGEST_NAME = 64, 32  # of a report; both come from the node
+MOST_EXAMPLES = 1 << 40  # of a modality, split or kind of question: sums over all nodes stay whole numbers of 64 bits
 
 
 class Reason(StrEnum):
@@ -198,6 +199,10 @@ def check_census(census: pb.Census, anchors: AnchorSet, encoders: Mapping[str, s
         )
     if not sum(holding.examples for holding in census.holdings):
         raise Rejected(Reason.NO_DATA, "it holds no training sample: check its data folder")
+    for holding in census.holdings:
+        if not holding.labelled <= holding.examples <= MOST_EXAMPLES:
+            what = f"{holding.examples} samples of {holding.modality!r}, {holding.labelled} of them with a label"
+            raise Rejected(Reason.CLAIMED_EXAMPLES, f"its census says {what}")
     known = {modality for modality, samples in anchors.modalities.items() if len(samples) or anchors.of_graphs}
     unknown = [h.modality for h in census.holdings if h.modality not in known]
     if unknown:
@@ -231,7 +236,7 @@ def _check_figures(report: pb.Report, expected: Expectation) -> None:
         if len(split) > LONGEST_NAME:
             raise Rejected(Reason.EVALUATION, f"a split whose name has {len(split)} letters")
     for evaluation in report.evaluations:
-        if evaluation.correct > evaluation.examples or not math.isfinite(evaluation.loss_sum):
+        if not evaluation.correct <= evaluation.examples <= MOST_EXAMPLES or not math.isfinite(evaluation.loss_sum):
             raise Rejected(
                 Reason.EVALUATION, f"{evaluation.correct} of {evaluation.examples} correct, loss {evaluation.loss_sum}"
             )
@@ -256,7 +261,7 @@ def _check_ranking(ranking: pb.Ranking) -> None:
     first, among, asked, found = ranking.first, ranking.among_ten, ranking.questions, ranking.reciprocal_ranks
     most = first + (among - first) * LATER + (asked - among) / AMONG
     bounded = first <= found * (1 + RANK_ROUNDING) and found <= most * (1 + RANK_ROUNDING) and 0 <= ranking.chance <= asked
-    if not (first <= among <= asked and bounded):
+    if not (first <= among <= asked <= MOST_EXAMPLES and bounded):
         sums = f"{first} first, {among} among ten, reciprocal ranks {found:.4g}, by chance {ranking.chance:.4g}"
         raise Rejected(Reason.EVALUATION, f"ranks of {asked} questions: {sums}")
 

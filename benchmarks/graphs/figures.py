@@ -57,6 +57,11 @@ def rank(figures: Figures) -> float:
     return _mean_over_kinds(figures, "mrr")
 
 
+def first(figures: Figures) -> float:
+    """Share of the test questions whose answer is the first, the mean over their kinds."""
+    return _mean_over_kinds(figures, "hits-at-1")
+
+
 def hits(figures: Figures) -> float:
     """Share of the test questions whose answer is among the first ten, the mean over their kinds."""
     return _mean_over_kinds(figures, "hits-at-10")

@@ -8,6 +8,7 @@ from statistics import mean
 from benchmarks.graphs.aims import aims_table
 from benchmarks.graphs.cases import (
     ABLATED,
+    AS_PUBLISHED,
     CENTRALISED,
     FEDAVG,
     LOCAL_GCN,
@@ -33,6 +34,7 @@ from benchmarks.graphs.figures import (
     Setting,
     accuracy,
     by_chance,
+    first,
     hits,
     kilobytes_up,
     pairs,
@@ -43,12 +45,25 @@ from benchmarks.graphs.figures import (
 )
 from benchmarks.headlines import Headline, named
 from benchmarks.markdown import Results, bytes_of, cell, cpu_seconds, difference, seeds_run, table, trials_table
+from benchmarks.sweep import Row
 from client_app.data.registry import find_suite
 from concord.graphs import DRIFTS, Drift, Task
 
+FIGURES_EXPLAINED = (
+    "Accuracy on the test nodes, each tested by the party that holds it; mean and 95 % interval (Student t) over the seeds, each "
+    "with parties and initial weights of its own; a dash: not run yet; no interval: one seed. All rows have 12 rounds of 20 "
+    "steps; CPU seconds are on one core. Bytes are of whole messages of a party, with its figures of each round, the mean over "
+    "the rounds: the class means of `stage`, which travel once, have a twelfth of their bytes in each."
+)
+ROWS_EXPLAINED = (
+    "Rows: `STAGE's network` is translation, control and propagation without what parties tell each other; `fedavg, homophily "
+    "control` averages it; all networks have two layers of 64"
+)
+AS_PUBLISHED_EXPLAINED = "`as published`, one of 16, in 200 steps"
 HEADLINES: dict[Drift, str] = {
     "none": "accuracy on `{}`, and what a party sends in a round",
     "rotation": "the same, each party's features rotated",
+    "encoder": "the same, features through an encoder of each party's own",
 }
 
 
@@ -59,10 +74,8 @@ def page_of(suite: str) -> Callable[[Results], str]:
         cases = list(method_cases(suite)())
         parts = [
             f"# Results on suite `{suite}`",
-            f"Made by `python -m benchmarks {suite} --data DIR`. Accuracy on the test nodes, each tested by the party that "
-            "holds it; mean and 95 % interval (Student t) over the seeds, each with parties and initial weights of its own; "
-            "a dash: not run yet; no interval: one seed. Equal steps in all rows; CPU seconds on one core. Bytes are of whole "
-            "messages, with a party's figures of each round. " + seeds_run(results, cases),
+            f"Made by `python -m benchmarks {suite} --data DIR`. {FIGURES_EXPLAINED} {seeds_run(results, cases)}",
+            ROWS_EXPLAINED + ("; " + AS_PUBLISHED_EXPLAINED if AS_PUBLISHED in pooled_rows(suite) else "") + ".",
         ]
         for graph, whole in settings_of(suite):
             parts += [f"## `{graph}`{_holdings(suite, whole)}", method_table(results, suite, graph, whole=whole)]
@@ -73,7 +86,7 @@ def page_of(suite: str) -> Callable[[Results], str]:
                 ]
         for graph, task in RANKED[suite]:
             chance = cell(values(results, Setting(suite, graph, task=task), CENTRALISED, by_chance))
-            lead = f"Mean reciprocal rank (MRR) and hits at 10 over all kinds of questions; {chance} MRR by chance."
+            lead = f"Mean reciprocal rank (MRR), hits at 1 and at 10 over all kinds of questions; {chance} MRR by chance."
             parts += [f"## `{graph}`, task `{task}`", lead, ranking_table(results, suite, graph, task)]
         parts += [
             f"## Ablations of `stage` on `{graphs_of(suite)[0]}`{_holdings(suite, whole=False)}",
@@ -127,22 +140,23 @@ def trials_page(results: Results) -> str:
 
 
 def method_table(results: Results, suite: str, graph: str, *, whole: bool = False) -> str:
-    """Accuracy and what a party sends in a round under each drift; what it gets and CPU time are those without drift."""
+    """Accuracy, and what a party sends and gets in a round, under each drift; CPU time is that without drift."""
     settings = [Setting(suite, graph, drift, whole=whole) for drift in DRIFTS]
     rows = []
     for row in (*pooled_rows(suite), *ROWS):
         pooled = row in pooled_rows(suite)
         cells = []
         for setting in settings[:1] if pooled else settings:
-            cells += [
-                cell(values(results, setting, row, accuracy)),
-                "" if pooled else cell(values(results, setting, row, bytes_of("up")), 1000, 1),
-            ]
-        cells += [""] * (2 * len(settings) - len(cells))
-        down = "" if pooled else cell(values(results, settings[0], row, bytes_of("down")), 1000, 1)
-        rows.append([row.name, *cells, down, cell(values(results, settings[0], row, cpu_seconds), 1, 0)])
-    header = [text for drift in DRIFTS for text in (f"drift: {drift}", "kB up")]
-    return table(["method", *header, "kB down", "CPU seconds"], rows)
+            cells += [cell(values(results, setting, row, accuracy)), *_bytes(results, setting, row, sends=not pooled)]
+        cells += [""] * (3 * len(settings) - len(cells))
+        rows.append([row.name, *cells, cell(values(results, settings[0], row, cpu_seconds), 1, 0)])
+    header = [text for drift in DRIFTS for text in (f"drift: {drift}", "kB up", "kB down")]
+    return table(["method", *header, "CPU seconds"], rows)
+
+
+def _bytes(results: Results, setting: Setting, row: Row, *, sends: bool) -> list[str]:
+    """What a party sends and gets in a round, in kB; nothing of one that has all data."""
+    return [cell(values(results, setting, row, bytes_of(way)), 1000, 1) if sends else "" for way in ("up", "down")]
 
 
 def absence_table(results: Results, suite: str, graph: str) -> str:
@@ -159,18 +173,14 @@ def absence_table(results: Results, suite: str, graph: str) -> str:
 
 
 def ranking_table(results: Results, suite: str, graph: str, task: Task) -> str:
-    """Mean reciprocal ranks, hits at 10 and what a party sends in a round under each drift."""
-    settings = [Setting(suite, graph, drift, task) for drift in DRIFTS]
+    """Mean reciprocal ranks, hits, and what a party sends and gets in a round, drift by drift."""
     rows = []
-    for row in (*TASK_POOLED_ROWS, *TASK_ROWS):
-        pooled = row in TASK_POOLED_ROWS
-        cells = []
-        for setting in settings[:1] if pooled else settings:
-            cells += [cell(values(results, setting, row, of)) for of in (rank, hits)]
-            cells += ["" if pooled else cell(values(results, setting, row, bytes_of("up")), 1000, 1)]
-        rows.append([row.name, *cells, *[""] * (3 * len(settings) - len(cells))])
-    header = [text for drift in DRIFTS for text in (f"drift: {drift}, MRR", "hits at 10", "kB up")]
-    return table(["method", *header], rows)
+    for drift in DRIFTS:
+        setting = Setting(suite, graph, drift, task)
+        for row in (*(TASK_POOLED_ROWS if drift == "none" else ()), *TASK_ROWS):
+            cells = [cell(values(results, setting, row, of)) for of in (rank, first, hits)]
+            rows.append([drift, row.name, *cells, *_bytes(results, setting, row, sends=row not in TASK_POOLED_ROWS)])
+    return table(["drift", "method", "MRR", "hits at 1", "hits at 10", "kB up", "kB down"], rows)
 
 
 def ablation_table(results: Results, suite: str) -> str:

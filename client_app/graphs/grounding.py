@@ -52,13 +52,20 @@ class Told:
     means: Mapping[str, Means]
 
 
+def labelled_nodes(graph: NodeGraph) -> Tensor:
+    """Nodes to learn from that have a modality, as the census counts them: others may have something within reach."""
+    has_N = torch.stack([*graph.present.values()]).any(dim=0)
+    learnt_N = graph.parts[TRAIN]
+    return learnt_N[has_N[learnt_N]]
+
+
 def surroundings(graph: NodeGraph, classes: int, hops: int) -> dict[str, Surroundings]:
     """What the nodes of a party have around them, by modality."""
     found = {}
     for modality, raw_NF in graph.x.items():
         dense_NF = raw_NF.to_dense() if raw_NF.is_sparse else raw_NF
         x_NF, known_N = smoothed(dense_NF, graph.present[modality], graph.edges, hops)
-        learnt_N = graph.parts[TRAIN]
+        learnt_N = labelled_nodes(graph)
         learnt_N = learnt_N[known_N[learnt_N]]
         found[modality] = Surroundings(x_NF, known_N, *class_prototypes(x_NF[learnt_N], graph.y[learnt_N], classes))
     return found
@@ -88,7 +95,7 @@ def take_up(instruction: pb.Instruction, own: Mapping[str, Surroundings]) -> Tol
 
 def answers(graph: NodeGraph, own: Mapping[str, Surroundings], told: Told) -> pb.ClassAnswers:
     """How well the labelled nodes are told by the means of all, and by the party's own."""
-    learnt_N = graph.parts[TRAIN]
+    learnt_N = labelled_nodes(graph)
     y_N = graph.y[learnt_N]
     bare = surroundings(graph, len(next(iter(own.values())).count_C), hops=0)
     alone, own_bare = ({m: (seen.mean_CF, seen.count_C) for m, seen in kind.items()} for kind in (own, bare))

@@ -158,10 +158,11 @@ class GraphNode:
         return int(self.data.present[modality][learnt].sum()) if modality else len(learnt)
 
     def _told(self, instruction: pb.Instruction, private: Mapping[str, Tensor]) -> Told:
-        """What others have told of the classes so far."""
-        before = kept(private, self.device)
-        is_new = self.config.grounds_classes and instruction.class_means_version != before.version
-        return take_up(instruction, self.around) if is_new else before
+        """What others have told of the classes so far: a message without means leaves it, version and all, as it was.
+
+        So a party that lost its disk goes on to report an old version, by which the server sees that it lacks the means.
+        """
+        return take_up(instruction, self.around) if instruction.class_means else kept(private, self.device)
 
     def _shared(self, instruction: pb.Instruction, told: Told) -> Shared:
         stage, table, prototypes = self.config.stage, None, None
@@ -178,7 +179,7 @@ class GraphNode:
     @torch.no_grad()
     def _describe(self, network: GraphNetwork, report: pb.Report) -> None:
         """What of its nodes it tells the others."""
-        if self.config.method == "stage":
+        if self.config.keeps_table:
             report.moments.CopyFrom(moments_to_wire(*moments(network, self.graph)))
         learnt = self.graph.parts[TRAIN]
         if self.config.method == "fedproto" and len(learnt):

@@ -40,8 +40,13 @@ def smoothed(x_NF: Tensor, present_N: Tensor, edge_2E: Tensor, hops: int) -> tup
 
 def class_cosines(x_NF: Tensor, mean_CF: Tensor, has_C: Tensor) -> Tensor:
     """Cosine [N, C] of each node with each class mean, both seen from the middle of the means; 0 for a class that has none."""
-    middle_F = mean_CF[has_C].mean(dim=0) if bool(has_C.any()) else torch.zeros_like(mean_CF[0])
+    middle_F = _middle(mean_CF, has_C)
     return unit_rows(x_NF - middle_F) @ unit_rows((mean_CF - middle_F) * has_C[:, None]).T
+
+
+def _middle(mean_CF: Tensor, has_C: Tensor) -> Tensor:
+    """Mean [F] of the class means; zero where no class has one."""
+    return mean_CF[has_C].mean(dim=0) if bool(has_C.any()) else torch.zeros_like(mean_CF[0])
 
 
 def mean_cosines(cosines: Sequence[Tensor], seen: Sequence[Tensor]) -> Tensor:
@@ -70,7 +75,7 @@ def left_out_cosines(x_NF: Tensor, y_N: Tensor, mean_CF: Tensor, count_C: Tensor
         The cosines, and where there is one: not with the class of which a node is the only one, nor with a class of nobody.
     """
     left_N1 = count_C[y_N][:, None] - 1
-    middle_F = mean_CF[count_C > 0].mean(dim=0)
+    middle_F = _middle(mean_CF, count_C > 0)
     rest_NF = (mean_CF[y_N] * (left_N1 + 1) - x_NF) / left_N1.clamp(min=1)
     own_N = (unit_rows(x_NF - middle_F) * unit_rows(rest_NF - middle_F)).sum(dim=1)
     is_own_NC = y_N[:, None] == torch.arange(len(count_C), device=y_N.device)

@@ -18,6 +18,7 @@ VARIANCE_FLOOR = 0.1
 than ten times as precise as the median node."""
 
 _ROUNDING = 1e-12
+_ROUNDING_OF_FACTORS = 1e-9
 
 
 def capped_shares(raw_K: Tensor, cap: float) -> Tensor:
@@ -56,6 +57,28 @@ def capped_shares(raw_K: Tensor, cap: float) -> Tensor:
         share_K[:positive] = level
         share_K[positive:] = (1 - positive * level) / (len(share_K) - positive)
     return torch.empty_like(share_K).scatter(0, order_K, share_K).to(dtype)
+
+
+def capping_factors(claim_K: Tensor, cap: float) -> Tensor:
+    """What each claim is multiplied with, so that none is above the cap on its share of what is left. Source: ours.
+
+    Args:
+        claim_K: non-negative claims, shape [K].
+        cap: largest share, relaxed as in `capped_shares`.
+
+    Returns:
+        Factors [K] above 0 and up to 1, which is exactly 1 for every claim that need not be lowered.
+
+    Raises:
+        ValueError: as `capped_shares`.
+    """
+    share_K, claim_K = capped_shares(claim_K.double(), cap), claim_K.double()
+    counts_K = claim_K > 0
+    if not bool(counts_K.any()):
+        return torch.ones_like(claim_K)
+    whole = (claim_K[counts_K] / share_K[counts_K]).min()
+    factor_K = torch.where(counts_K, share_K * whole / claim_K.clamp(min=torch.finfo(torch.float64).tiny), 1.0)
+    return torch.where(factor_K > 1 - _ROUNDING_OF_FACTORS, 1.0, factor_K)
 
 
 def precision_shares(examples_K: Tensor, variance_K: Tensor, cap: float) -> Tensor:

@@ -16,9 +16,11 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
+from concord.functional.precision import capping_factors
 from concord.functional.rows import unit_rows
 
 TINY_MASS = 1e-6  # of an anchor, in nodes: below it a mean says nothing
+LONGEST = 4.0  # medians of the lengths of parties' means at an anchor; among honest parties of the suites below 2.7
 
 
 def semantic_anchors(anchors: int, width: int, generator: Generator) -> Tensor:
@@ -84,6 +86,28 @@ def anchor_moments(u_ND: Tensor, q_NK: Tensor) -> tuple[Tensor, Tensor]:
     known_K1 = (mass_K >= TINY_MASS)[:, None]
     mean_KD = torch.where(known_K1, q_NK.T @ u_ND / mass_K.clamp(min=TINY_MASS)[:, None], 0)
     return mean_KD, torch.where(known_K1[:, 0], mass_K, 0)
+
+
+def bounded_moments(means: Sequence[Tensor], masses: Sequence[Tensor], cap: float) -> tuple[Tensor, Tensor]:
+    """Moments of which no party sets the table alone. Source: ours.
+
+    A mean is cut to `LONGEST` medians of the lengths that means of parties have at its anchor; the masses of a party, to the cap
+    on its share of all mass. Moments within both bounds stay as they are.
+
+    Args:
+        means: P [K, D] of each party.
+        masses: [K] of each party.
+        cap: largest share of one party, relaxed where so few parties cannot meet it.
+
+    Returns:
+        Means [P, K, D] and masses [P, K].
+    """
+    mean_PKD, mass_PK = torch.stack(tuple(means)), torch.stack(tuple(masses))
+    length_PK = torch.linalg.vector_norm(mean_PKD, dim=2)
+    longest_K = LONGEST * length_PK.masked_fill(mass_PK < TINY_MASS, torch.nan).nanmedian(dim=0).values
+    cut_PKD = mean_PKD * (longest_K / length_PK.clamp(min=torch.finfo(length_PK.dtype).tiny))[..., None]
+    factor_P1 = capping_factors(mass_PK.sum(dim=1), cap).to(mass_PK.dtype)[:, None]
+    return torch.where((length_PK > longest_K)[..., None], cut_PKD, mean_PKD), mass_PK * factor_P1
 
 
 def merge_prototypes(

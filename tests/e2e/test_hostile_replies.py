@@ -127,6 +127,13 @@ def right_out_of_range(report: pb.Report, arrays: Arrays) -> None:
     report.evaluations[0].correct = report.evaluations[0].examples + 1
 
 
+def more_examples_than_there_can_be(report: pb.Report, arrays: Arrays) -> None:
+    evaluation = report.evaluations[0]
+    evaluation.examples = evaluation.correct = 2**63
+    for counts in (evaluation.classes.hits, evaluation.classes.predicted, evaluation.classes.actual):
+        counts[:] = [2**63, *[0] * (len(counts) - 1)]
+
+
 def counts_that_do_not_add_up(report: pb.Report, arrays: Arrays) -> None:
     report.evaluations[0].classes.predicted[0] += 1
 
@@ -228,6 +235,7 @@ ATTACKS: dict[str, tuple[Attack, str]] = {
     "too many examples": (edit(more_examples), "claimed-examples"),
     "huge norm": (edit(huge), "large-norm"),
     "more right than examples": (edit(right_out_of_range), "evaluation"),
+    "more examples than there can be": (edit(more_examples_than_there_can_be), "evaluation"),
     "infinite loss": (edit(infinite_loss), "evaluation"),
     "counts that do not add up": (edit(counts_that_do_not_add_up), "evaluation"),
     "counts of too few classes": (edit(counts_of_too_few_classes), "evaluation"),

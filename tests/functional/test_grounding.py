@@ -73,6 +73,15 @@ def test_a_node_is_not_in_the_mean_that_it_is_compared_with() -> None:
     assert has_NC[6].tolist() == [True, True, False, False]  # the only node of its class
 
 
+def test_a_modality_that_no_labelled_node_has_says_nothing_and_spoils_nothing() -> None:
+    x_NF, y_N = torch.randn(4, 5), torch.tensor([0, 0, 1, 1])
+    mean_CF = torch.stack([x_NF[:2].mean(0), x_NF[2:].mean(0)])
+    known = left_out_cosines(x_NF, y_N, mean_CF, torch.tensor([2, 2]))
+    nothing = left_out_cosines(torch.zeros(4, 3), y_N, torch.zeros(2, 3), torch.tensor([0, 0]))
+    assert not nothing[1].any()
+    torch.testing.assert_close(mean_cosines(*zip(known, nothing, strict=True)), known[0])
+
+
 def test_a_node_without_any_cosine_is_not_right() -> None:
     cosine_NC = torch.tensor([[0.9, 0.1, -INF], [0.9, 0.1, -INF], [-INF, -INF, -INF], [-0.5, -0.9, -INF]])
     assert right_answers(cosine_NC, torch.tensor([0, 1, 0, 0])) == 2

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from concord.functional.precision import (
     capped_shares,
+    capping_factors,
     fisher_trace,
     laplace_variance,
     mc_dropout_variance,
@@ -75,6 +76,27 @@ def test_shares_by_hand(raw: list[int], cap: float, expected: list[float]) -> No
         assert share_K.dtype == torch.float32
         assert share_K.tolist() == pytest.approx(expected, abs=1e-6)
         assert all(share == 0 for share, value in zip(share_K.tolist(), expected, strict=True) if value == 0)
+
+
+@examples
+@given(st.lists(st.floats(0.01, 100), min_size=1, max_size=10), st.floats(0.05, 1))
+def test_claims_are_lowered_to_the_cap_and_no_further(raw: list[float], cap: float) -> None:
+    claim_K = torch.tensor(raw, dtype=torch.float64)
+    factor_K = capping_factors(claim_K, cap)
+    level = max(cap, 1 / len(raw))
+    lowered_K = claim_K * factor_K
+    assert float(lowered_K.max()) <= level * float(lowered_K.sum()) * (1 + 1e-6)
+    at_cap_K = lowered_K >= level * lowered_K.sum() * (1 - 1e-6)
+    assert bool(((factor_K == 1) | at_cap_K).all())
+    torch.testing.assert_close(lowered_K / lowered_K.sum(), capped_shares(claim_K, cap), rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("raw", "cap", "expected"),
+    [([3, 3, 3], 0.5, [1, 1, 1]), ([1, 2, 9], 0.5, [1, 1, 1 / 3]), ([7], 0.5, [1]), ([0, 4], 0.5, [1, 1]), ([0, 0], 0.5, [1, 1])],
+)
+def test_factors_by_hand(raw: list[int], cap: float, expected: list[float]) -> None:
+    assert capping_factors(torch.tensor(raw), cap).tolist() == pytest.approx(expected)
 
 
 def test_claims_that_are_no_claims_are_rejected() -> None:

@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from concord.functional.semantics import (
+    LONGEST,
     agreement_loss,
     anchor_moments,
+    bounded_moments,
     calibration_loss,
     distance_to_table,
     entropy,
@@ -138,6 +140,26 @@ def test_what_makes_no_sense_is_refused() -> None:
         merge_prototypes([], [], *empty, 0.5)
     with pytest.raises(ValueError, match="negative"):
         merge_prototypes([torch.zeros(2, 3)], [torch.tensor([1.0, -1.0])], *empty, 0.5)
+
+
+def test_moments_within_the_bounds_stay_as_they_are() -> None:
+    means, masses = [*drawn(1, 3, 4, 5)], [*drawn(2, 3, 4).abs()]
+    mean_PKD, mass_PK = bounded_moments(means, masses, 0.9)
+    assert torch.equal(mean_PKD, torch.stack(means))
+    assert torch.equal(mass_PK, torch.stack(masses))
+
+
+def test_a_long_mean_and_a_large_mass_are_cut() -> None:
+    means = torch.tensor([[[1.0, 0.0]], [[0.0, 2.0]], [[300.0, 400.0]]])
+    mean_PKD, mass_PK = bounded_moments([*means], [torch.tensor([m]) for m in (1.0, 2.0, 99.0)], 0.5)
+    torch.testing.assert_close(mean_PKD, torch.tensor([[[1.0, 0.0]], [[0.0, 2.0]], [[0.6 * LONGEST * 2, 0.8 * LONGEST * 2]]]))
+    assert mass_PK.flatten().tolist() == pytest.approx([1, 2, 3])
+
+
+def test_lengths_of_means_without_mass_do_not_count() -> None:
+    means = torch.tensor([[[1.0, 0.0]], [[0.0, 0.0]], [[0.0, 0.0]]])
+    mean_PKD, _ = bounded_moments([*means], [torch.tensor([m]) for m in (1.0, 0.0, 0.0)], 0.5)
+    assert torch.equal(mean_PKD, means)
 
 
 @given(seeds)

@@ -60,10 +60,11 @@ def test_the_rounds_between_say_how_far_parties_are_from_the_table() -> None:
 
 
 def test_answers_by_class_means_are_told_with_the_table() -> None:
-    answers = {"answers/a": torch.tensor([5, 4, 3, 2]), "answers/b": torch.tensor([7, 6, 1, 5])}
-    assert semantic_lines(TWO, CONFIG, {**AGREED, **answers}, 4)[1:] == [
-        {"scope": "grounding", "round": 4, "asked": 12, "right": 10, "right-alone": 4, "right-bare": 7}
-    ]
+    answers = {"answers/a": torch.tensor([5, 4, 3, 2]), "answers/b": torch.tensor([5, 4, 1, 5])}
+    line = {"scope": "grounding", "round": 4, "asked": 10, "right": 8, "right-alone": 4, "right-bare": 7}
+    assert semantic_lines(TWO, CONFIG, {**AGREED, **answers}, 4)[1:] == [line]
+    silent = Outcome(("a",), (Accepted(pb.Census(node="a"), pb.Report(node="a"), {}),), (), {}, False, {}, {})
+    assert semantic_lines(silent, CONFIG, answers, 4) == [line]
 
 
 def test_a_round_that_kept_the_old_table_and_a_method_without_one_say_nothing() -> None:

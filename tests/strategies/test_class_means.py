@@ -7,7 +7,7 @@ from torch import Tensor
 
 from concord.wire.class_means import class_means_from_wire, class_means_to_wire
 from concord.wire.v1 import federation_pb2 as pb
-from strategies.class_means import ClassMeans
+from strategies.class_means import ClassMeans, answers_in
 
 
 def report(node: str, mean_CF: list[list[float]], counts: list[int], version: int = 0, modality: str = "text") -> pb.Report:
@@ -31,7 +31,7 @@ D = report("d", [[2.0, 2.0], [0.0, 4.0]], [1, 2])
 
 
 def three() -> ClassMeans:
-    consensus = ClassMeans(2)
+    consensus = ClassMeans(2, 1.0)
     consensus.update([A, B, D])
     return consensus
 
@@ -55,7 +55,7 @@ def test_who_has_the_last_version_is_told_nothing() -> None:
 
 def test_each_party_is_asked_until_it_has_told_and_what_it_tells_first_counts() -> None:
     consensus = three()
-    assert written(ClassMeans(2), "a").tell_class_means
+    assert written(ClassMeans(2, 1.0), "a").tell_class_means
     assert not written(consensus, "a").tell_class_means
     assert written(consensus, "late").tell_class_means
     consensus.update([report("b", [[9.0, 9.0], [9.0, 9.0]], [9, 9], 1)])
@@ -85,11 +85,38 @@ def test_answers_of_all_are_added_and_the_last_of_each_counts() -> None:
 
 
 def test_a_checkpoint_keeps_all_of_it() -> None:
-    consensus, again = three(), ClassMeans(2)
+    consensus, again = three(), ClassMeans(2, 1.0)
     consensus.update([answers("a", 5, 4, 3, 0), pb.Report(node="d/1", class_means_version=1)])
     again.load(consensus.state())
     for node in ("a", "b", "d", "new"):
         assert written(again, node) == written(consensus, node)
-    empty = ClassMeans(2)
-    empty.load(ClassMeans(2).state())
-    assert written(empty, "a") == written(ClassMeans(2), "a")
+    empty = ClassMeans(2, 1.0)
+    empty.load(ClassMeans(2, 1.0).state())
+    assert written(empty, "a") == written(ClassMeans(2, 1.0), "a")
+
+
+HUGE = [2**40 - 1, 0]  # a census may claim so many at most
+
+
+def test_a_party_that_claims_most_nodes_has_its_share_and_no_more() -> None:
+    consensus = ClassMeans(2, 0.5)
+    consensus.update([A, B, report("liar", [[-1.0, -1.0], [0.0, 0.0]], HUGE)])
+    mean_CF, count_C = means_of(written(consensus, "a"))["text"]
+    assert count_C.tolist() == [3 + 6, 2]  # as many as A and B have together
+    torch.testing.assert_close(mean_CF[0], torch.tensor([-3 / 9, -6 / 9]), atol=0.02, rtol=0)
+    assert means_of(written(consensus, "liar"))["text"][1].tolist() == [4, 2]
+
+
+def test_answers_of_a_party_that_claims_most_nodes_do_not_decide_alone() -> None:
+    consensus = ClassMeans(2, 0.5)
+    consensus.update([answers("a", 5, 4, 3, 0), answers("b", 7, 6, 5, 1), answers("liar", 2**40, 0, 2**40, 0)])
+    assert written(consensus, "a").class_answers == pb.ClassAnswers(asked=24, right=10, right_alone=20, right_bare=1)
+    assert answers_in(consensus.state(), 0.5) == written(consensus, "a").class_answers
+
+
+def test_sums_of_large_counts_are_told() -> None:
+    consensus = ClassMeans(2, 1.0)
+    consensus.update([report(node, [[1.0, 1.0], [0.0, 0.0]], HUGE) for node in "abc"])
+    assert means_of(written(consensus, "a"))["text"][1].tolist() == [2 * HUGE[0], 0]
+    consensus.update([answers(node, 2**40, 2**40, 0, 0) for node in "abc"])
+    assert written(consensus, "a").class_answers.right == 3 * 2**40
