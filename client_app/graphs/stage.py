@@ -3,7 +3,8 @@
 u = W_m x; q = softmax of cosines with the frozen anchors, mean over the modalities that a node has; z = q A. A controller sees
 how alike a node and its neighbours are, and sets the temperature at which it listens to them and the gate between them and
 itself. What is propagated is z and, beside it, the party's own features (ours: a few anchors tell less of a node than its
-features do). The anchors follow from the run's seed; nothing else of the network is the same at two parties.
+features do). Where nodes are ranked, what the last layer gives is the embedding, without ReLU and classifier. The anchors follow
+from the run's seed; nothing else of the network is the same at two parties.
 
 Legend: see `client_app.graphs.network`.
 """
@@ -49,7 +50,7 @@ class StageNetwork(GraphNetwork):
         self.register_buffer("anchor_KD", anchors, persistent=False)
         self.inputs = nn.ModuleDict({m: Entrance(config, m, width) for m, width in widths.items()})
         self.layers = ControlledPropagation(config)
-        self.head = made(config, nn.Linear, config.graph.hidden, outputs, "head")
+        self.head = made(config, nn.Linear, config.graph.hidden, outputs, "head") if config.task == "classes" else nn.Identity()
         self._width = config.graph.hidden
 
     @property
@@ -67,7 +68,8 @@ class StageNetwork(GraphNetwork):
         own = [project(x_NF, entered[m].own) for m, x_NF in kept.items()] if self.settings.own_features else []
         beside = [F.rms_norm(torch.stack(own).sum(0), (self._width,))] if own else []
         hidden_NH, temperature_N, gate_N = self.layers(apart_ND, beside, q_NK, graph.edges)
-        out_NO = self.head(drop(hidden_NH, self.dropout, training=self.training))
+        ranks = isinstance(self.head, nn.Identity)
+        out_NO = hidden_NH if ranks else self.head(drop(hidden_NH, self.dropout, training=self.training))
         return Seen(hidden_NH, out_NO, u_MND, q_NK, z_ND, temperature_N, gate_N)
 
 
@@ -87,6 +89,7 @@ class ControlledPropagation(nn.Module):
     def __init__(self, config: RunConfig) -> None:
         super().__init__()
         self.controlled, self.dropout = config.stage.homophily_control, config.graph.dropout
+        self.classifies = config.task == "classes"
         first = config.stage.width + config.graph.hidden * config.stage.own_features
         depths = [*pairwise([first] + [config.graph.hidden] * config.graph.layers)]
         self.own = nn.ModuleList(made(config, nn.Linear, *depth, "own", str(i)) for i, depth in enumerate(depths))
@@ -103,10 +106,12 @@ class ControlledPropagation(nn.Module):
         temperature_N, gate_N = self._control(cosine_E, q_NK, edge_2E)
         share_E = neighbour_shares(cosine_E, temperature_N, edge_2E)
         hidden_NH = torch.cat([z_ND, *beside], dim=1)
-        for own, theirs in zip(self.own, self.theirs, strict=True):
+        for depth, (own, theirs) in enumerate(zip(self.own, self.theirs, strict=True), 1):
             hidden_NH = drop(hidden_NH, self.dropout, training=self.training)
             from_others_NH = neighbour_mean(theirs(hidden_NH), share_E, edge_2E)
-            hidden_NH = ((1 - gate_N)[:, None] * own(hidden_NH) + gate_N[:, None] * from_others_NH).relu()
+            hidden_NH = (1 - gate_N)[:, None] * own(hidden_NH) + gate_N[:, None] * from_others_NH
+            if depth < len(self.own) or self.classifies:
+                hidden_NH = hidden_NH.relu()
         return hidden_NH, temperature_N, gate_N
 
     def _control(self, cosine_E: Tensor, q_NK: Tensor, edge_2E: Tensor) -> tuple[Tensor, Tensor]:

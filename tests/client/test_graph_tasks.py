@@ -46,6 +46,18 @@ def graph_of(x: dict[str, torch.Tensor], questions: list[list[int]], has: dict[s
     return NodeGraph("a", x, present, index % 2, edges, parts, tuple(map(str, range(nodes))), {TEST: torch.tensor(questions)})
 
 
+@pytest.mark.parametrize("architecture", ["gcn", "sage", "mlp", "stage"])
+@pytest.mark.parametrize("config", [LINKS, RETRIEVAL], ids=["links", "retrieval"])
+def test_an_embedding_is_what_the_last_layer_gives(config: RunConfig, architecture: str) -> None:
+    settings = config.graph.model_copy(update={"architecture": architecture})
+    network = build_network(config.model_copy(update={"graph": settings}), {"flag": 3, "text": 4}, 5).eval()
+    x = {m: torch.randn(6, width, generator=torch.Generator().manual_seed(1)) for m, width in (("flag", 3), ("text", 4))}
+    out_NO = network(graph_of(x, [[0, 1, 2]])).out_NO
+    assert out_NO.shape == (6, network.width)
+    assert bool((out_NO < 0).any())  # no ReLU behind it
+    assert ("head" in network.groups()) == (architecture != "stage")  # its last layer is one of propagation
+
+
 def test_the_loss_of_links_is_that_of_edges_and_of_pairs_without_one() -> None:
     out_NO = torch.randn(30, 4, generator=torch.Generator().manual_seed(0))
     edges = both_directions(torch.tensor([(i, i + 1) for i in range(29)]))
