@@ -13,6 +13,7 @@ from benchmarks.activity import cases as activity_cases
 from benchmarks.activity import tables as activity_tables
 from benchmarks.agents import cases as agent_cases
 from benchmarks.agents import tables as agent_tables
+from benchmarks.commands import commands_section
 from benchmarks.digits import cases as digits_cases
 from benchmarks.digits import tables as digits_tables
 from benchmarks.emoji import cases as emoji_cases
@@ -39,6 +40,14 @@ class Comparison:
     page: Callable[[Results], str]
     block: Callable[[Results], str] | None = None
     headlines: Callable[[Results], Iterable[Headline]] | None = None
+
+    def cases(self) -> Iterator[Case]:
+        """All runs."""
+        return chain(self.methods(), self.ablations())
+
+    def whole_page(self, results: Results) -> str:
+        """The page of all tables, and below them how a row is run by itself."""
+        return f"{self.page(results).rstrip()}\n\n{commands_section(self.cases())}"
 
 
 COMPARISONS = {
@@ -98,16 +107,15 @@ def main() -> None:
     arguments = parser.parse_args()
     comparison = COMPARISONS[arguments.suite]
     if arguments.data:
-        parts = {"methods": [comparison.methods()], "ablations": [comparison.ablations()]}
-        cases = chain(*parts.get(arguments.part, [*parts["methods"], *parts["ablations"]]))
-        run_cases(cases, arguments.data.resolve(), path_of(arguments.suite), arguments.jobs)
+        parts = {"methods": comparison.methods, "ablations": comparison.ablations, "all": comparison.cases}
+        run_cases(parts[arguments.part](), arguments.data.resolve(), path_of(arguments.suite), arguments.jobs)
     write_tables(arguments.suite)
 
 
 def write_tables(suite: str) -> None:
     """Writes the page of a comparison and its part of docs/results.md, and the table of the README, which is of all."""
     comparison, results = COMPARISONS[suite], read_results(path_of(suite))
-    atomic_write(HERE / "results" / f"{suite}.md", comparison.page(results))
+    atomic_write(HERE / "results" / f"{suite}.md", comparison.whole_page(results))
     if comparison.block is not None:
         replace_block(RESULTS, suite, comparison.block(results))
     replace_block(README, "results", headline_table(all_headlines()))

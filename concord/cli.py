@@ -17,6 +17,7 @@ from concord.commands.embed import embed
 from concord.commands.retrieve import retrieve
 from concord.console import plain_console
 from concord.errors import ConcordError
+from concord.scenario import USAGE
 
 NO_MISTAKE = ("C404", "C406", "C407", "C408", "C602")  # codes of what may happen to a command that is right
 
@@ -31,10 +32,7 @@ app.add_typer(anchors_app, name="anchors")
 Method = Annotated[str | None, typer.Option(help="a name of `concord methods`; default geolora")]
 Scenario = Annotated[
     str | None,
-    typer.Option(
-        help="labelled, unlabelled=<modality>, disjoint-labels, local-heads, missing=<rate>, skew=<number>, multimodal=<share>, "
-        "unbalanced; joined by +"
-    ),
+    typer.Option(help=USAGE),
 ]
 Seed = Annotated[int | None, typer.Option(help="seed of splits, initial weights and batches")]
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="any key of `concord config`")]

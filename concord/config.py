@@ -125,7 +125,7 @@ class GeoLoraConfig(Section):
     frame_scale: float = Field(4.0, gt=0, description="inverse temperature of the softmax over the frame")
     pseudo_labels: Literal["none", "anchors", "head"] = Field("head", description="targets of samples without a label")
     pseudo_weight: NonNegative = Field(1.0, description="weight of the pseudo-label loss")
-    pseudo_share: Share = Field(0.6, description="share of the pseudo-labels of a class that round 1 keeps; the last keeps all")
+    pseudo_share: Share = Field(0.6, description="share of pseudo-labels of a class that round 1 keeps; later rounds keep more")
     prior: Literal["uniform", "none"] = Field("uniform", description="classes assumed even over all samples of a node, or not")
     consistency: bool = Field(True, description="pseudo-labelled samples are learnt in strong views")
 

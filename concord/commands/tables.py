@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal, get_args, get_origin
 
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Gt, Le, Lt, MultipleOf
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from rich.filesize import decimal
@@ -18,7 +18,7 @@ from concord.kinds import of_all_slices
 if TYPE_CHECKING:
     from server_app.results import Result
 
-LIMITS = {Ge: (">=", "ge"), Gt: (">", "gt"), Le: ("<=", "le")}
+LIMITS = {Ge: (">=", "ge"), Gt: (">", "gt"), Le: ("<=", "le"), Lt: ("<", "lt"), MultipleOf: ("multiple of", "multiple_of")}
 
 
 def result_table(result: Result) -> Table:

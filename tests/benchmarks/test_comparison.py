@@ -119,7 +119,7 @@ def test_the_committed_tables_are_those_of_the_committed_figures() -> None:
     texts = [path.read_text() for path in (benchmarks_main.README, benchmarks_main.RESULTS, *pages)]
     for suite, comparison in COMPARISONS.items():
         if found := read_results(benchmarks_main.path_of(suite)):
-            assert any(comparison.page(found) == text for text in texts), f"run `python -m benchmarks {suite}`"
+            assert any(comparison.whole_page(found) == text for text in texts), f"run `python -m benchmarks {suite}`"
             assert comparison.block is None or any(comparison.block(found) in text for text in texts)
     assert headline_table(benchmarks_main.all_headlines()) in texts[0]
 

@@ -260,6 +260,8 @@ def test_types_for_people() -> None:
     assert types["aggregation.max-share"] == "float > 0, <= 1"
     assert types["adapter.kind"] == "auto | dora | lora | full"
     assert types["resume"] == "bool"
+    assert types["graph.dropout"] == "float >= 0, < 1"
+    assert types["overlay.degree"] == "int >= 2, multiple of 2"
     assert list(types) == list(RunConfig().flat())
 
 
