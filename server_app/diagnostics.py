@@ -15,7 +15,7 @@ from torch import Tensor
 from client_app.trunk import ADAPTER, adapt_trunk, build_trunk, lora_layers
 from concord.config import RunConfig
 from concord.functional.lowrank import direction_gap
-from strategies.validation import Accepted
+from strategies.checks.reply import Accepted
 
 
 @dataclass(frozen=True)

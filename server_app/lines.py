@@ -18,8 +18,8 @@ from concord.wire.messages import gram_from_wire
 from concord.wire.v1 import federation_pb2 as pb
 from server_app.results import cka_table
 from server_app.semantic_lines import homophily_lines
+from strategies.checks.rejection import Rejection
 from strategies.state import Outcome
-from strategies.validation import Rejection
 
 NAME_LETTERS, REASON_LETTERS = 80, 300  # most of what nodes write themselves
 Line = dict[str, Any]

@@ -13,8 +13,9 @@ from concord.anchors import AnchorSet
 from concord.wire.messages import WireError
 from concord.wire.records import message_from_record
 from concord.wire.v1 import federation_pb2 as pb
+from strategies.checks.census import check_census
+from strategies.checks.rejection import Reason, Rejected, Rejection
 from strategies.exchange import Exchange
-from strategies.validation import Reason, Rejected, Rejection, check_census
 
 NEW_NODE_SECONDS = 10.0  # the others wait so long for a node that is new, once; it may answer later
 

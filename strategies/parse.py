@@ -22,11 +22,12 @@ from concord.kinds import figures_of, kind_of
 from concord.wire.messages import encode
 from concord.wire.slices import most_bytes
 from concord.wire.v1 import federation_pb2 as pb
+from strategies.checks.rejection import Reason, Rejected, Rejection
+from strategies.checks.reply import Accepted
 from strategies.consensus import Consensus
 from strategies.plan import NoGroups
 from strategies.state import GlobalState, Outcome
 from strategies.strategy import ConcordStrategy
-from strategies.validation import Accepted, Reason, Rejected, Rejection
 
 
 class Mail(Consensus):

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from concord.wire.messages import new_token
-from strategies.validation import Accepted, Rejection
+from strategies.checks.rejection import Rejection
+from strategies.checks.reply import Accepted
 
 
 @dataclass

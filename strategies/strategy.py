@@ -27,13 +27,15 @@ from concord.wire.messages import SCHEMA_VERSION
 from concord.wire.records import BASE, record_bytes, to_record
 from concord.wire.v1 import federation_pb2 as pb
 from strategies.admission import Admission
+from strategies.checks.expectation import Expectation
+from strategies.checks.rejection import Reason, Rejected, Rejection
+from strategies.checks.reply import Accepted, read_reply
 from strategies.consensus import Consensus
 from strategies.plan import Plan
 from strategies.rank import at_rank
 from strategies.rules import Rule
 from strategies.state import GlobalState, Outcome
 from strategies.updates import joined, parted, update_of
-from strategies.validation import Accepted, Expectation, Reason, Rejected, Rejection, read_reply
 
 
 class ConcordStrategy(Strategy):

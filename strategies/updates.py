@@ -12,7 +12,7 @@ from torch import Tensor
 from concord.functional.sparse import SparseUpdate, concatenated
 from concord.wire.groups import Group
 from concord.wire.v1 import federation_pb2 as pb
-from strategies.validation import Accepted, sparse_of
+from strategies.checks.reply import Accepted, sparse_of
 
 
 @dataclass(frozen=True)

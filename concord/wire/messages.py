@@ -20,6 +20,7 @@ from concord.wire.v1 import federation_pb2 as pb
 
 SCHEMA_VERSION = 1
 TOKEN_BYTES = 16  # of the token of a run, which is sent in hex
+MOST_EXAMPLES = 1 << 40  # of whatever is counted: sums over all nodes stay whole numbers of 64 bits
 MAX_ELEMENTS = 1 << 26  # of one matrix on the wire: 256 MiB of float32
 
 M = TypeVar("M", pb.Census, pb.Instruction, pb.Report, pb.Hello, pb.SliceUpdate, pb.Receipt)

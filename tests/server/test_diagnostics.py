@@ -8,7 +8,7 @@ import torch
 from concord.config import parse_config
 from concord.wire.v1 import federation_pb2 as pb
 from server_app.diagnostics import AdaptedLayer, adapted_layers, mean_direction_gap
-from strategies.validation import Accepted
+from strategies.checks.reply import Accepted
 
 
 def accepted(node: str, b_OR: torch.Tensor) -> Accepted:

@@ -17,8 +17,8 @@ from server_app.report.prototypes import PrototypePictures, prototype_pictures
 from server_app.report.run_view import Run
 from server_app.report.scatter import SIDE
 from server_app.semantic_lines import semantic_lines
+from strategies.checks.reply import Accepted
 from strategies.state import Outcome
-from strategies.validation import Accepted
 
 EAST, NORTH = [1.0, 0.0], [0.0, 1.0]
 AGREED = {"prototypes": torch.tensor([[2.0, 0.0], [0.0, 3.0], [9.0, 9.0]]), "masses": torch.tensor([5.0, 4.0, 0.0])}

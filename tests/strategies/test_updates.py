@@ -13,9 +13,9 @@ from concord.functional.sparse import SparseUpdate
 from concord.wire.groups import manifest_of, shapes_of
 from concord.wire.sparse import sparse_to_wire
 from concord.wire.v1 import federation_pb2 as pb
+from strategies.checks.reply import Accepted
 from strategies.rules import Mean, SparseSign
 from strategies.updates import joined, parted, update_of
-from strategies.validation import Accepted
 
 CURRENT = {"adapter.pen": {"a": torch.zeros(2), "b": torch.zeros(1, 3)}, "head.pen": {"w": torch.ones(4)}}
 
