@@ -16,7 +16,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError
 
 from concord.errors import ConcordError, did_you_mean
-from concord.graphs import GRAPH_SUITES, GraphConfig, StageConfig, Task
+from concord.graph_config import GraphConfig, StageConfig
+from concord.graphs import GRAPH_SUITES, Task
 from concord.scenario import scenario_words, task_of
 from concord.section import Count, NonNegative, Section
 

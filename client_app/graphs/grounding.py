@@ -14,7 +14,7 @@ from torch import Tensor
 from client_app.data.graph import TRAIN, NodeGraph
 from concord.functional.grounding import class_cosines, class_targets, left_out_cosines, mean_cosines, right_answers, smoothed
 from concord.functional.prototypes import aggregate_prototypes, class_prototypes
-from concord.graphs import StageConfig
+from concord.graph_config import StageConfig
 from concord.wire.class_means import class_means_from_wire, class_means_to_wire
 from concord.wire.messages import WireError
 from concord.wire.v1 import federation_pb2 as pb

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -123,3 +124,9 @@ def test_the_check_of_unsafe_code_sees_it(code: str, is_unsafe: bool) -> None:
 
 def test_every_package_file_says_what_it_is_for() -> None:
     assert [named(path) for path in sources(*PACKAGES) if not ast.get_docstring(ast.parse(path.read_text()))] == []
+
+
+def test_no_two_files_of_tests_have_one_name() -> None:
+    """They would be one module to pytest, which imports them by their names alone."""
+    names = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name, times in names.items() if times > 1] == []
