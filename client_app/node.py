@@ -33,8 +33,10 @@ from concord.errors import ConcordError
 from concord.functional.gram import gram
 from concord.samples import Samples
 from concord.seeding import seeded
-from concord.wire.groups import Group, manifest_of, modality_of, pack, shapes_of
+from concord.wire.groups import Group, group_digest, manifest_of, modality_of, pack, shapes_of
 from concord.wire.messages import (
+    WireError,
+    digest_from_wire,
     gram_from_wire,
     gram_to_wire,
     matrix_from_wire,
@@ -107,8 +109,10 @@ class Node:
         if not digest:
             return None
         if sent is not None:
+            if group_digest(sent) != digest_from_wire(digest):
+                raise WireError("an Instruction with another base than it names")
             self.store.save_base(digest, sent)
-        return self.store.load_base(digest) if self.store.has_base(digest) else None
+        return self.store.load_base(digest) if self.store.has_base(digest_from_wire(digest)) else None
 
     def _model(self, base: Mapping[str, Tensor] | None) -> MultimodalModel:
         modalities = tuple(self.data.train)

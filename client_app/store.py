@@ -18,7 +18,6 @@ from torch import Tensor
 from concord.errors import ConcordError
 from concord.run_folder import atomic_write, remove_unfinished
 
-KEEP_ROUNDS = 2
 PRIVATE = 0o600  # for the owner alone
 STALE_SECONDS = 3600.0  # a message that was given up may have a process that still writes, but not for so long
 
@@ -64,13 +63,14 @@ class RoundStore:
     def save(self, round_: int, tensors: Mapping[str, Tensor]) -> None:
         """Writes what the node keeps after `round_`, atomically.
 
-        It forgets rounds that cannot be asked for again, and later ones: the server went back to an older checkpoint, and
-        what the node learnt after it belongs to a model that is no more.
+        The last one before it stays, however long ago that was: the round may have to be done again. Rounds before that cannot
+        be asked for again, and later ones are forgotten: the server went back to an older checkpoint, and what the node learnt
+        after it belongs to a model that is no more.
         """
         _write(self._file(round_), tensors)
-        for other in self._rounds():
-            if not round_ - KEEP_ROUNDS < other <= round_:
-                self._file(other).unlink(missing_ok=True)
+        stay = {round_, max((r for r in self._rounds() if r < round_), default=round_)}
+        for other in set(self._rounds()) - stay:
+            self._file(other).unlink(missing_ok=True)
 
     def load_latest(self, before: int) -> dict[str, Tensor] | None:
         """What the node kept after the last round before `before`; None if it took part in none."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from concord.config import RunConfig
@@ -17,6 +17,7 @@ Offers = Mapping[str, Iterable[pb.GroupManifest]]  # by agent: the slices that i
 Links = Mapping[str, tuple[SliceLink, ...]]  # by neighbour: the slices on that link
 
 _SEPARATOR = "\0"  # between a slice and the digest of its tensors; in no name
+MOST_SLICES, MOST_TENSORS = 256, 10_000  # that an agent may offer; all others draw overlays from them
 MUST_BE_ALIKE = ("method", "seed", "rounds", "overlay.kind", "overlay.degree", "overlay.budget")
 
 
@@ -58,6 +59,16 @@ def agree(offers: Offers, config: RunConfig) -> Agreement:
         if len(of) > 1
     }
     return Agreement(graphs, mismatches)
+
+
+def offer_problem(slices: Sequence[pb.GroupManifest]) -> str:
+    """What is wrong with the slices that an agent offers, as a sentence; empty: nothing."""
+    tensors = sum(len(manifest.tensors) for manifest in slices)
+    if len(slices) > MOST_SLICES or tensors > MOST_TENSORS:
+        return f"{len(slices)} slices of {tensors} tensors: at most {MOST_SLICES} of {MOST_TENSORS} are taken"
+    if len({manifest.group for manifest in slices}) != len(slices) or any(_SEPARATOR in m.group for m in slices):
+        return f"{len(slices)} slices, one of them twice or by a name that no slice has"
+    return ""
 
 
 def settings_alike(config: RunConfig) -> dict[str, str]:

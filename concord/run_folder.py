@@ -140,9 +140,14 @@ class RunFolder:
         return isinstance(result, dict) and has_finished(self.read_metrics(), rounds, result.get("rounds"))
 
     def truncate_metrics(self, after_round: int) -> None:
-        """Drops, in one step, the lines of rounds later than `after_round` and a torn last line."""
-        kept = (line for line in self.read_metrics() if line.get("round", 0) <= after_round)
+        """Drops, in one step, the lines that were written in rounds later than `after_round`, and a torn last line."""
+        kept = (line for line in self.read_metrics() if _written_in(line) <= after_round)
         atomic_write(self.metrics, "".join(map(_to_json, kept)))
+
+
+def _written_in(line: Line) -> int:
+    """The round in which a line was written: of what a node told of the round before, the later one."""
+    return int(line.get("told-in") or line.get("round") or 0)
 
 
 def last_event(lines: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:

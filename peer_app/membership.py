@@ -11,11 +11,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Mapping
 
-from concord.agreement import Agreement, agree
+from concord.agreement import Agreement, agree, offer_problem
 from concord.config import RunConfig
 from concord.wire.v1 import federation_pb2 as pb
-
-MOST_SLICES, MOST_TENSORS = 256, 10_000  # that an agent may offer; all others draw overlays from them
 
 
 class UnfitError(Exception):
@@ -124,10 +122,8 @@ class Membership:
 
 def misfit(own: pb.Hello, other: pb.Hello) -> str:
     """Why two agents cannot work together; empty: they can."""
-    tensors = sum(len(manifest.tensors) for manifest in other.slices)
-    if len(other.slices) > MOST_SLICES or tensors > MOST_TENSORS:
-        most = f"at most {MOST_SLICES} of {MOST_TENSORS} are taken"
-        return f"{other.agent} offers {len(other.slices)} slices of {tensors} tensors: {most}"
+    if problem := offer_problem(other.slices):
+        return f"{other.agent} offers {problem}"
     encoders = {holding.modality: holding.encoder for holding in own.holdings}
     if other.app_version != own.app_version:
         return f"{other.agent} has Concord {other.app_version[:20]!r}, {own.agent} {own.app_version!r}: install the same version"

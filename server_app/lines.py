@@ -152,6 +152,7 @@ def _link_lines(reports: list[pb.Report], round_: int) -> list[Line]:
         {
             "scope": "link",
             "round": round_ - 1,
+            "told-in": round_,
             "node": report.node,
             "neighbour": o.neighbour[:NAME_LETTERS],
             "received": o.outcome[:REASON_LETTERS],

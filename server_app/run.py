@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +10,6 @@ from typing import Any
 
 from flwr.app import ArrayRecord, ConfigRecord
 from flwr.serverapp import Grid
-from torch import Tensor
 
 from client_app.graphs.registry import build_network
 from client_app.holdings import identity_of
@@ -23,7 +20,7 @@ from concord.config import RunConfig, parse_config
 from concord.errors import ConcordError
 from concord.own import OF_FOLDERS, check_encoders, require_anchors
 from concord.run_folder import RunFolder, atomic_write
-from concord.wire.groups import pack
+from concord.wire.groups import group_digest
 from server_app.card import CARD, model_card
 from server_app.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
 from server_app.diagnostics import AdaptedLayer, adapted_layers, mean_direction_gap
@@ -245,7 +242,7 @@ def initial_state(config: RunConfig, anchors: AnchorSet) -> GlobalState:
     encoders = {modality: identity_of(config, modality) for modality in anchors.modalities}
     if config.adapter_kind == "full":  # the warm trunk is a group like any other
         return GlobalState(groups, encoders=encoders)
-    return GlobalState(groups, base, _digest(base) if base else "", encoders)
+    return GlobalState(groups, base, group_digest(base) if base else "", encoders)
 
 
 def state_of_graphs(config: RunConfig, anchors: AnchorSet) -> GlobalState:
@@ -265,7 +262,3 @@ def _unanswered(outcome: Outcome) -> ConcordError:
     why = "; ".join(f"{r.node} ({r.reason}): {r.detail}" for r in outcome.rejections) or "no node was there"
     hint = "mend the nodes; all rounds are in the checkpoint, and the same run goes on with `--resume` or `concord submit`"
     return ConcordError("C407", why, hint)
-
-
-def _digest(tensors: Mapping[str, Tensor]) -> str:
-    return hashlib.sha256(pack(tensors).tobytes()).hexdigest()

@@ -36,6 +36,7 @@ class Admission:
         self.refused: dict[int, Rejection] = {}
         self._anchors, self._timeout = anchors, timeout
         self._asked_in: dict[int, int] = {}  # by node id: the round that was finished when it was asked last
+        self._outdated: set[int] = set()  # ids of members that have other data by now than they said
         self._open: list[Exchange] = []
 
     def present(self, grid: Grid) -> list[int]:
@@ -43,8 +44,13 @@ class Admission:
         there = set(grid.get_node_ids())
         return [node_id for node_id in self.members if node_id in there]
 
+    def ask_anew(self, node_id: int) -> None:
+        """Asks a member again before the next round: what it has is no longer what it said."""
+        self._outdated.add(node_id)
+        self._asked_in.pop(node_id, None)
+
     def update(self, grid: Grid, round_: int, encoders: Mapping[str, str]) -> list[int]:
-        """Asks who is new or was refused before this round, and takes the answers that are there; ids of the new members.
+        """Asks who is new, was refused or has other data by now, and takes the answers that are there; ids of the new members.
 
         Args:
             grid: where the nodes are.
@@ -67,7 +73,8 @@ class Admission:
         return [node_id for node_id in self.members if node_id not in before]
 
     def _is_to_be_asked(self, node_id: int, round_: int) -> bool:
-        return node_id not in self.members and self._asked_in.get(node_id, -1) < round_
+        is_known = node_id in self.members and node_id not in self._outdated
+        return not is_known and self._asked_in.get(node_id, -1) < round_
 
     def _answers(self) -> dict[int, Message | None]:
         """What came since the last look, None for a node whose time to answer is over; closes what nothing can come of."""
@@ -81,14 +88,18 @@ class Admission:
     def _decide(self, node_id: int, reply: Message | None, there: set[int], encoders: Mapping[str, str]) -> None:
         try:
             census = _read_census(reply)
-            check_census(census, self._anchors, encoders, [c for i, c in self.members.items() if i in there])
+            others = [c for i, c in self.members.items() if i in there and i != node_id]
+            check_census(census, self._anchors, encoders, others)
         except Rejected as rejected:
             refusal = Rejection(_name_of(reply) or f"node {node_id}", rejected.reason, rejected.detail)
             if self.refused.get(node_id) != refusal:
                 log(WARNING, "refused %s: %s: %s", refusal.node, refusal.reason, refusal.detail)
             self.refused[node_id] = refusal
+            if reply is not None:  # a member that is silent may still be busy
+                self.members.pop(node_id, None)
         else:  # a node that came back under another id takes the place of the one that is gone
             self.refused.pop(node_id, None)
+            self._outdated.discard(node_id)
             self.members = {i: c for i, c in self.members.items() if c.node != census.node} | {node_id: census}
 
 

@@ -1,6 +1,6 @@
 """What nodes agree on beside averaged weights: nothing, a Gram matrix of the anchors, or class prototypes.
 
-Legend: C concepts, D width, K nodes.
+Legend: C concepts, D width, K nodes, G Gram matrices, one a modality of a node.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from concord.functional.frame import frame
 from concord.functional.gram import consensus
-from concord.functional.precision import capped_shares, precision_shares
+from concord.functional.precision import capped_shares, capping_factors, precision_shares
 from concord.functional.prototypes import aggregate_prototypes
 from concord.wire.messages import gram_from_wire, gram_to_wire, matrix_to_wire, prototypes_from_wire, prototypes_to_wire
 from concord.wire.v1 import federation_pb2 as pb
@@ -133,23 +133,31 @@ class GramConsensus:
 
     def _mean(self, grams: Sequence[tuple[str, tuple[Tensor, Tensor], pb.Report]]) -> tuple[Tensor, Tensor]:
         if self.weights == "precision":
-            examples = [max((c.examples for c in r.groups), default=1) for _, _, r in grams]
-            variances = [max((c.variance for c in r.groups), default=1.0) for _, _, r in grams]
+            told = {id(report): report for _, _, report in grams}
+            examples = [max((c.examples for c in r.groups), default=1) for r in told.values()]
+            variances = [max((c.variance for c in r.groups), default=1.0) for r in told.values()]
             examples_K, variance_K = torch.tensor(examples, dtype=torch.float64), torch.tensor(variances, dtype=torch.float64)
-            weights_K = precision_shares(examples_K, variance_K, self.cap)
+            share_K = precision_shares(examples_K, variance_K, self.cap)
+            share_of = {key: share / len(told[key].grams) for key, share in zip(told, share_K, strict=True)}
+            weight_G = torch.stack([share_of[id(report)] for _, _, report in grams])
         else:
-            weights_K = capped_shares(torch.ones(len(grams)), 1.0)
-        agreed_CC, mask_C = consensus([pair for _, pair, _ in grams], weights_K)
+            weight_G = capped_shares(torch.ones(len(grams)), 1.0)
+        agreed_CC, mask_C = consensus([pair for _, pair, _ in grams], weight_G)
         return agreed_CC.float(), mask_C
 
 
 class PrototypeConsensus:
-    """Global class prototypes (FedProto, Tan et al. 2022, eq. 6): means of the nodes' class means, by count."""
+    """Global class prototypes (FedProto, Tan et al. 2022, eq. 6): means of the nodes' class means, by count.
+
+    Args:
+        concepts: C.
+        cap: largest share of one node in all counts; ours.
+    """
 
     needs_variance = False
 
-    def __init__(self, concepts: int) -> None:
-        self.concepts = concepts
+    def __init__(self, concepts: int, cap: float) -> None:
+        self.concepts, self.cap = concepts, cap
         self._means_CD: Tensor | None = None
         self._mask_C = torch.zeros(concepts, dtype=torch.bool)
 
@@ -157,7 +165,9 @@ class PrototypeConsensus:
         pairs = [prototypes_from_wire(r.prototypes, self.concepts) for r in reports if r.HasField("prototypes")]
         if pairs:
             means, counts = zip(*pairs, strict=True)
-            self._means_CD, fresh_C = aggregate_prototypes(means, counts, self._means_CD)
+            factor_K = capping_factors(torch.stack([count_C.sum() for count_C in counts]), self.cap)
+            capped = [count_C * factor for count_C, factor in zip(counts, factor_K, strict=True)]
+            self._means_CD, fresh_C = aggregate_prototypes(means, capped, self._means_CD)
             self._mask_C = self._mask_C | fresh_C
 
     def write(self, instruction: pb.Instruction, node: str) -> None:

@@ -23,6 +23,7 @@ from concord.errors import ConcordError
 
 FIRST_POLL, LONGEST_POLL = 0.02, 0.5  # seconds
 MOST_TRIES = 4
+LEAST_SECONDS = 2.0  # that are left to an answer: Flower refuses a message that expires on its way
 LONG_SILENCE = 90.0  # seconds until a node is asked again, then twice as many; Flower takes 60 to notice one that is gone
 
 # Flower's codes for a message or reply that was lost, a node that is away, and a ClientApp process that died.
@@ -122,7 +123,7 @@ class Exchange:
             else:
                 self._pending = {message_id: other for message_id, other in self._pending.items() if other is not one}
                 self._replies[one.node_id] = reply
-        if self.remaining > 0:
+        if self.remaining > LEAST_SECONDS:
             self._ask_again()
         return len(arrived)
 

@@ -14,5 +14,9 @@ class FedProto(ConcordStrategy):
     """Global class prototypes by count; every node keeps its own model."""
 
     def __init__(self, config: RunConfig, anchors: AnchorSet, state: GlobalState, width: int) -> None:
-        consensus = PrototypeConsensus(len(anchors.concepts))
+        consensus = PrototypeConsensus(len(anchors.concepts), config.aggregation.max_share)
         super().__init__(config, anchors, state, plan=NoGroups(), rule=None, consensus=consensus, width=width)
+
+    @property
+    def tells_prototypes(self) -> bool:
+        return True

@@ -84,8 +84,18 @@ class ConcordStrategy(Strategy):
     def questions(self, census: pb.Census) -> frozenset[str]:
         """Kinds of questions that a node may report the ranks of answers to."""
         held = [holding.modality for holding in census.holdings]
-        kinds = {"classes": [], "links": [LINKS], "retrieval": [direction(*pair) for pair in permutations(held, 2)]}
-        return frozenset(kinds[self.config.task])
+        match self.config.task:
+            case "classes":
+                return frozenset()
+            case "links":
+                return frozenset({LINKS})
+            case "retrieval":
+                return frozenset(direction(*pair) for pair in permutations(held, 2))
+
+    @property
+    def tells_prototypes(self) -> bool:
+        """Whether nodes tell class prototypes."""
+        return False
 
     @property
     def semantic(self) -> tuple[int, int] | None:
@@ -161,6 +171,8 @@ class ConcordStrategy(Strategy):
                 rejections.append(Rejection(expected.census.node, rejected.reason, rejected.detail))
                 log(WARNING, "left out %s: %s: %s", expected.census.node, rejected.reason, rejected.detail)
                 self._with_base.discard(node_id)
+                if rejected.reason == Reason.CLAIMED_EXAMPLES:
+                    self.admission.ask_anew(node_id)
         return accepted, rejections
 
     def conclude(self, replies: Mapping[int, Message]) -> Outcome:
@@ -197,6 +209,8 @@ class ConcordStrategy(Strategy):
                 sparse=self.config.update_values != "dense",
                 figures=self.figures(census),
                 questions=self.questions(census),
+                shares_embeddings=phase == pb.PHASE_EVALUATE and self.config.share_test_embeddings,
+                tells_prototypes=phase == pb.PHASE_TRAIN and self.tells_prototypes,
                 semantic=self.semantic,
                 tells_class_means=phase == pb.PHASE_TRAIN and self.config.grounds_classes,
                 tells_homophily=phase == pb.PHASE_EVALUATE and self.config.controls_homophily,

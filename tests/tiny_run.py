@@ -95,6 +95,15 @@ def at(kind: str, round_: int, message: Message) -> bool:
     return message.metadata.message_type == kind and instruction_of(message).round == round_
 
 
+def against(attacker: int, attack: Attack, *, kind: str = TRAIN, round_: int = 2) -> Intercept:
+    """A node that tries one attack in one round."""
+
+    def intercept(node_id: int, message: Message, reply: Message) -> Message | None:
+        return attack(message, reply) if node_id == attacker and at(kind, round_, message) else reply
+
+    return intercept
+
+
 def in_turn(attacker: int, attacks: Iterable[Attack], begin: int) -> Intercept:
     """A node that tries one attack a round, from round `begin` on."""
     by_round = dict(enumerate(attacks, begin))
@@ -134,3 +143,14 @@ def edited_census(reply: Message, edit: Callable[[pb.Census], None]) -> Message:
     edit(census)
     reply.content = to_record(census)
     return reply
+
+
+def census_from(node_id: int, change: Callable[[Message], Message | None]) -> Intercept:
+    def intercept(node: int, message: Message, reply: Message) -> Message | None:
+        return change(reply) if node == node_id and message.metadata.message_type == CENSUS else reply
+
+    return intercept
+
+
+def told(change: Callable[[pb.Census], None]) -> Callable[[Message], Message]:
+    return lambda reply: edited_census(reply, change)

@@ -152,10 +152,11 @@ class GraphNode:
         return evaluations
 
     def _examples(self, group: str) -> int:
-        """Nodes to learn from behind a group: those that have its modality, or all. Links are learnt from every node."""
+        """Nodes to learn from behind a group: those that have its modality, or any. Links are learnt from every node."""
         learnt = torch.arange(len(self.data)) if self.config.task == "links" else self.data.parts[TRAIN]
-        modality = modality_of(group)
-        return int(self.data.present[modality][learnt].sum()) if modality else len(learnt)
+        modality, present = modality_of(group), self.data.present
+        has_N = present[modality] if modality else torch.stack([*present.values()]).any(dim=0)
+        return int(has_N[learnt].sum())
 
     def _told(self, instruction: pb.Instruction, private: Mapping[str, Tensor]) -> Told:
         """What others have told of the classes so far: a message without means leaves it, version and all, as it was.

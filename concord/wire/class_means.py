@@ -14,6 +14,7 @@ from concord.wire.sparse import sparse_from_wire, sparse_to_wire
 from concord.wire.v1 import federation_pb2 as pb
 
 MOST_VALUES = 1 << 22  # of one message, before any memory is taken for them
+MOST_NODES = 1 << 62  # of all classes: their sum is a whole number of 64 bits
 
 
 def class_means_to_wire(modality: str, mean_CF: Tensor, count_C: Tensor) -> pb.ClassMeans:
@@ -28,11 +29,14 @@ def class_means_from_wire(message: pb.ClassMeans, classes: int) -> tuple[Tensor,
     """Means [C, F], zero for a class without nodes, and counts [C], int64.
 
     Raises:
-        WireError: unless they are finite, of the classes of the run, and of no more features than fit a message.
+        WireError: unless they are finite, of the classes of the run, of no more features than fit a message, and of no more nodes
+            than can be counted.
     """
     if len(message.counts) != classes or message.features * classes > MOST_VALUES:
         what = f"{message.features} features of {message.modality!r}, {len(message.counts)} classes"
         raise WireError(f"class means of {what}, where there are {classes} and at most {MOST_VALUES} values")
+    if sum(message.counts) > MOST_NODES:
+        raise WireError(f"class means of {message.modality!r} of {sum(message.counts)} nodes, at most {MOST_NODES} count")
     count_C = torch.tensor(message.counts, dtype=torch.int64)
     mean_CF = sparse_from_wire(message.means, [message.features] * classes).dense().reshape(classes, message.features)
     return torch.where(count_C[:, None] > 0, mean_CF, 0), count_C

@@ -6,6 +6,7 @@ Flower sends costs a round trip of its own.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping
 
@@ -49,6 +50,11 @@ def pack(group: Group) -> NDArray[np.float32]:
     if not group:
         return np.empty(0, dtype=np.float32)
     return torch.cat([tensor.detach().to("cpu", torch.float32).flatten() for tensor in group.values()]).numpy()
+
+
+def group_digest(group: Group) -> str:
+    """SHA-256 of all values of a group, in their order, in hex."""
+    return hashlib.sha256(pack(group).tobytes()).hexdigest()
 
 
 def unpack(flat: NDArray[np.float32], shapes: Shapes) -> dict[str, Tensor]:

@@ -65,6 +65,13 @@ def token_from_wire(token: str) -> str:
     return token
 
 
+def digest_from_wire(digest: str) -> str:
+    """A SHA-256 in hex; WireError unless it is one. A node names a file after it, and it comes from the network."""
+    if not re.fullmatch("[0-9a-f]{64}", digest):
+        raise WireError("an Instruction whose base has no SHA-256")
+    return digest
+
+
 def matrix_to_wire(matrix_RD: Tensor) -> pb.Matrix:
     """A float matrix [R, D] as a message."""
     rows, columns = matrix_RD.shape

@@ -223,4 +223,5 @@ def total(lines: Iterable[Line], key: str) -> float:
 
 def natural(name: str) -> list[tuple[bool, int, str]]:
     """A sort key under which node-2 comes before node-10."""
-    return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in re.split(r"([0-9]+)", name)]
+    parts = re.split(r"0*([0-9]+)", name)  # every second one is a number, and the longer of two is the larger
+    return [(bool(i % 2), len(part) * (i % 2), part) for i, part in enumerate(parts)]

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 
+from concord.agreement import offer_problem
 from concord.anchors import AnchorSet
 from concord.wire.messages import MOST_EXAMPLES
 from concord.wire.v1 import federation_pb2 as pb
 from strategies.checks.rejection import Reason, Rejected
+
+LONGEST_NODE = 128  # letters of a node's name, which is written into every line of figures about it
 
 
 def check_census(census: pb.Census, anchors: AnchorSet, encoders: Mapping[str, str], others: Sequence[pb.Census]) -> None:
@@ -24,8 +27,13 @@ def check_census(census: pb.Census, anchors: AnchorSet, encoders: Mapping[str, s
             f"its anchors are {census.anchor_digest[:12]}, the run's {anchors.digest[:12]}: "
             "copy the server's anchor folder to it",
         )
+    if not (0 < len(census.node) <= LONGEST_NODE and census.node.isprintable()):
+        what = f"a name of {len(census.node)} letters: 1 to {LONGEST_NODE} that can be shown are taken"
+        raise Rejected(Reason.UNDECODABLE, what)
     if not sum(holding.examples for holding in census.holdings):
         raise Rejected(Reason.NO_DATA, "it holds no training sample: check its data folder")
+    if len({holding.modality for holding in census.holdings}) != len(census.holdings):
+        raise Rejected(Reason.UNKNOWN_MODALITY, f"its census names {len(census.holdings)} modalities, and one of them twice")
     for holding in census.holdings:
         if not holding.labelled <= holding.examples <= MOST_EXAMPLES:
             what = f"{holding.examples} samples of {holding.modality!r}, {holding.labelled} of them with a label"
@@ -38,5 +46,7 @@ def check_census(census: pb.Census, anchors: AnchorSet, encoders: Mapping[str, s
         if encoders.get(holding.modality, holding.encoder) != holding.encoder:
             detail = f"{holding.modality} by {holding.encoder!r}, the model's is {encoders[holding.modality]!r}"
             raise Rejected(Reason.OTHER_ENCODER, f"{detail}: install the server's version of Concord on the node")
+    if problem := offer_problem(census.slices):
+        raise Rejected(Reason.UNKNOWN_GROUP, f"it offers {problem}")
     if any(other.node == census.node for other in others):
         raise Rejected(Reason.DUPLICATE_NAME, f"another node is called {census.node!r}")

@@ -25,6 +25,8 @@ class Expectation:
         figures: names under which it may report how well it predicts.
         questions: kinds of questions that it may report the ranks of answers to.
         sparse: whether groups come as sparse updates.
+        shares_embeddings: whether it may send embeddings of its tests.
+        tells_prototypes: whether it may tell class prototypes.
         semantic: anchors and width of the shared space of a graph, whose moments it tells; None: it tells none.
         tells_class_means: whether it may tell class means of the features of a graph.
         tells_homophily: whether it tells how the nodes of a graph listen to their neighbours.
@@ -40,6 +42,8 @@ class Expectation:
     figures: frozenset[str]
     questions: frozenset[str] = frozenset()
     sparse: bool = False
+    shares_embeddings: bool = False
+    tells_prototypes: bool = False
     semantic: tuple[int, int] | None = None
     tells_class_means: bool = False
     tells_homophily: bool = False

@@ -18,7 +18,7 @@ COSINE_ROUNDING = 1e-3
 RANK_ROUNDING = 1e-9
 LATER = 2 / 3  # the largest reciprocal rank below 1, of rank 1 1/2
 
-MOST_LOSSES, LONGEST_NAME = 64, 32  # of a report; both come from the node
+MOST_LOSSES, LONGEST_NAME, LONGEST_LOSS = 64, 32, 128  # of a report; all come from the node
 
 
 def check_figures(report: pb.Report, expected: Expectation) -> None:
@@ -35,10 +35,13 @@ def check_figures(report: pb.Report, expected: Expectation) -> None:
         check_class_answers(report.class_answers, expected)
     if report.homophily:
         check_homophily(report.homophily, expected)
+    tested = {(e.modality, e.split): e.examples for e in report.evaluations}
     for embeddings in report.embeddings:
-        _check_embeddings(embeddings, expected)
+        _check_embeddings(embeddings, tested.get((embeddings.modality, embeddings.split), 0), expected)
     if len(report.losses) > MOST_LOSSES or not all(map(math.isfinite, report.losses.values())):
         raise Rejected(Reason.EVALUATION, f"{len(report.losses)} losses, at most {MOST_LOSSES} finite ones are taken")
+    if any(len(name) > LONGEST_LOSS for name in report.losses):
+        raise Rejected(Reason.EVALUATION, f"a loss whose name has more than {LONGEST_LOSS} letters")
     for split in [*(e.split for e in report.evaluations), *(r.split for r in report.rankings)]:
         if len(split) > LONGEST_NAME:
             raise Rejected(Reason.EVALUATION, f"a split whose name has {len(split)} letters")
@@ -92,6 +95,8 @@ def _check_modalities(report: pb.Report, expected: Expectation) -> None:
 
 
 def _check_gram(entry: pb.ModalityGram, anchors: AnchorSet) -> None:
+    if anchors.of_graphs:
+        raise Rejected(Reason.GRAM, f"{entry.modality}: a Gram, where anchors have no samples")
     gram_CC, mask_C = gram_from_wire(entry.gram, len(anchors.concepts))
     if not torch.equal(mask_C, anchors.mask(entry.modality)):
         raise Rejected(Reason.GRAM, f"{entry.modality}: its Gram is not over the concepts that have anchors")
@@ -101,6 +106,8 @@ def _check_gram(entry: pb.ModalityGram, anchors: AnchorSet) -> None:
 
 
 def _check_prototypes(message: pb.Prototypes, expected: Expectation) -> None:
+    if not expected.tells_prototypes:
+        raise Rejected(Reason.UNDECODABLE, "class prototypes were not asked for")
     means_CD, count_C = prototypes_from_wire(message, len(expected.anchors.concepts))
     if means_CD.shape[1] != expected.width:
         raise Rejected(Reason.WRONG_SHAPE, f"prototypes of width {means_CD.shape[1]}, the model's is {expected.width}")
@@ -112,7 +119,12 @@ def _check_prototypes(message: pb.Prototypes, expected: Expectation) -> None:
         raise Rejected(Reason.LARGE_NORM, f"a prototype of norm {largest:.4g}, the bound is {expected.norm_bound:.4g}")
 
 
-def _check_embeddings(entry: pb.Embeddings, expected: Expectation) -> None:
+def _check_embeddings(entry: pb.Embeddings, tested: int, expected: Expectation) -> None:
+    if not expected.shares_embeddings:
+        raise Rejected(Reason.UNDECODABLE, "embeddings were not asked for")
+    if len(entry.labels) > tested:
+        what = f"{len(entry.labels)} embeddings of {entry.modality}, {tested} samples tested"
+        raise Rejected(Reason.CLAIMED_EXAMPLES, what)
     pooled, coordinates = matrix_from_wire(entry.pooled), matrix_from_wire(entry.coordinates)
     concepts = len(expected.anchors.concepts)
     if pooled.shape != (len(entry.labels), expected.width) or coordinates.shape != (len(entry.labels), concepts):

@@ -44,6 +44,17 @@ def test_a_round_that_is_done_again_drops_those_after_it(tmp_path: Path) -> None
     assert [file.name for file in store.folder.iterdir()] == ["round-000003.safetensors"]
 
 
+def test_a_round_after_missed_ones_can_be_done_again(tmp_path: Path) -> None:
+    store = NodeStore(tmp_path).rounds(TOKEN)
+    for round_ in (1, 2, 5, 8):
+        store.save(round_, state(round_))
+    for before, value in ((8, 5), (9, 8)):
+        kept = store.load_latest(before=before)
+        assert kept is not None
+        assert torch.equal(kept["head/weight"], state(value)["head/weight"])
+    assert len(list(store.folder.iterdir())) == 2
+
+
 def test_runs_of_the_same_name_see_nothing_of_each_other_but_the_base(tmp_path: Path) -> None:
     store = NodeStore(tmp_path)
     store.save_base("a" * 64, state(0))

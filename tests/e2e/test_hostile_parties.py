@@ -77,6 +77,22 @@ def of_more_labels(report: pb.Report, arrays: Arrays) -> None:
     report.class_answers.asked = 10_000
 
 
+def of_more_than_64_bits(report: pb.Report, arrays: Arrays) -> None:
+    report.class_means[0].counts[0] = 2**63
+
+
+def of_more_than_64_bits_together(report: pb.Report, arrays: Arrays) -> None:
+    report.class_means[0].counts[:2] = [2**62, 2**62]
+
+
+def a_gram(report: pb.Report, arrays: Arrays) -> None:
+    report.grams.add(modality="features", gram=pb.Gram(concepts=5, mask=b"\0"))
+
+
+def prototypes_of_no_class(report: pb.Report, arrays: Arrays) -> None:
+    report.prototypes.CopyFrom(pb.Prototypes(means=pb.Matrix(rows=0, columns=64)))
+
+
 def twice(report: pb.Report, arrays: Arrays) -> None:
     report.class_means.append(report.class_means[0])
 
@@ -104,8 +120,19 @@ def test_hostile_class_means_are_left_out_with_their_reason(graph: Settings, tmp
         of_more_nodes: "claimed-examples",
         of_large_values: "large-norm",
         of_no_modality: "unknown-modality",
+        of_more_than_64_bits: "undecodable",
+        of_more_than_64_bits_together: "undecodable",
         twice: "unknown-modality",
     }
+    intercept = in_turn(HOSTILE, (edit(change) for change in attacks), 1)
+    result = run_tiny(tmp_path, {**graph, "rounds": len(attacks)}, PARTIES, intercept)
+    assert [(r.round, r.node, r.reason) for r in result.rejections] == [
+        (round_, NAME, reason) for round_, reason in enumerate(attacks.values(), 1)
+    ]
+
+
+def test_what_is_never_told_of_a_graph_is_left_out(graph: Settings, tmp_path: Path) -> None:
+    attacks = {a_gram: "gram", prototypes_of_no_class: "undecodable"}
     intercept = in_turn(HOSTILE, (edit(change) for change in attacks), 1)
     result = run_tiny(tmp_path, {**graph, "rounds": len(attacks)}, PARTIES, intercept)
     assert [(r.round, r.node, r.reason) for r in result.rejections] == [

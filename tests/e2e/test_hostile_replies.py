@@ -16,10 +16,10 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, MetricRec
 from flwr.serverapp.strategy import FedAvg
 from flwr.serverapp.strategy.strategy_utils import InconsistentMessageReplies
 from tiny_run import (
-    FINAL,
     TRAIN,
     Arrays,
     Attack,
+    against,
     at,
     edit,
     in_turn,
@@ -31,20 +31,12 @@ from tiny_run import (
 
 from concord.wire.records import ARRAYS, MESSAGE, PROTOBUF
 from concord.wire.v1 import federation_pb2 as pb
-from server_app.in_process import Intercept
 from server_app.results import Result
 
 NODES = ("image-forms-a", "image-forms-b", "word-west-europe")
 HOSTILE, NAME = 2, NODES[1]
 
 Attacked = tuple[Result, list[dict[str, Any]]]
-
-
-def against(attack: Attack, *, kind: str = TRAIN, round_: int = 2) -> Intercept:
-    def intercept(node_id: int, message: Message, reply: Message) -> Message | None:
-        return attack(message, reply) if node_id == HOSTILE and at(kind, round_, message) else reply
-
-    return intercept
 
 
 def claim(report: pb.Report, group: str = "trunk") -> pb.GroupClaim:
@@ -289,68 +281,15 @@ def test_a_run_under_attack_ends_well_and_the_attacker_counts_again_once_it_beha
 
 @pytest.mark.parametrize("value", [1e300, 5e-324])
 def test_an_extreme_but_finite_variance_neither_ends_the_run_nor_gives_more_than_the_cap(value: float, tmp_path: Path) -> None:
-    result = run_tiny(tmp_path, {}, NODES, against(edit(variance(value))))
+    result = run_tiny(tmp_path, {}, NODES, against(HOSTILE, edit(variance(value))))
     assert result.rejections == []
     assert sum(result.weights["trunk"].values()) == pytest.approx(1)
     share = result.weights["trunk"][NAME]
     assert share < 1e-12 if value > 1 else share == pytest.approx(0.5)
 
 
-def prototypes(change: Callable[[pb.Prototypes], None]) -> Attack:
-    return edit(lambda report, arrays: change(report.prototypes))
-
-
-def narrow(message: pb.Prototypes) -> None:
-    message.means.CopyFrom(pb.Matrix(rows=10, columns=1, values=[0.0] * 10))
-
-
-def long_row(message: pb.Prototypes) -> None:
-    message.means.values[0] = 3e38
-
-
-def many(message: pb.Prototypes) -> None:
-    message.counts[0] = 2**63
-
-
-def few(message: pb.Prototypes) -> None:
-    del message.counts[0]
-
-
-@pytest.mark.parametrize(
-    ("change", "reason"), [(narrow, "wrong-shape"), (long_row, "large-norm"), (many, "claimed-examples"), (few, "undecodable")]
-)
-def test_bad_prototypes_are_left_out(change: Callable[[pb.Prototypes], None], reason: str, tmp_path: Path) -> None:
-    result = run_tiny(tmp_path, {"method": "fedproto"}, NODES[:2], against(prototypes(change)))
-    assert [(r.round, r.node, r.reason) for r in result.rejections] == [(2, NAME, reason)]
-
-
-def narrow_embeddings(report: pb.Report, arrays: Arrays) -> None:
-    rows = len(report.embeddings[0].labels)
-    report.embeddings[0].pooled.CopyFrom(pb.Matrix(rows=rows, columns=1, values=[0.0] * rows))
-
-
-def fewer_labels(report: pb.Report, arrays: Arrays) -> None:
-    del report.embeddings[0].labels[0]
-
-
-def nan_embeddings(report: pb.Report, arrays: Arrays) -> None:
-    report.embeddings[0].pooled.values[0] = math.nan
-
-
-@pytest.mark.parametrize(
-    ("change", "reason"), [(narrow_embeddings, "wrong-shape"), (fewer_labels, "wrong-shape"), (nan_embeddings, "undecodable")]
-)
-def test_bad_embeddings_of_the_final_evaluation_are_left_out(
-    change: Callable[[pb.Report, Arrays], None], reason: str, tmp_path: Path
-) -> None:
-    result = run_tiny(tmp_path, {"rounds": 1}, NODES, against(edit(change), kind=FINAL))
-    assert [(r.round, r.node, r.reason) for r in result.rejections] == [(2, NAME, reason)]
-    assert NAME not in result.node_accuracy
-    assert "image->word" in result.retrieval["random"]["pooled"]
-
-
 def test_too_few_good_replies_keep_the_old_model_bit_for_bit_and_it_is_said(tmp_path: Path) -> None:
-    run = open_tiny(tmp_path, {"min-replies": 3, "rounds": 3}, NODES, against(edit(not_a_number)))
+    run = open_tiny(tmp_path, {"min-replies": 3, "rounds": 3}, NODES, against(HOSTILE, edit(not_a_number)))
     run.wait_for_nodes()
     run.train_round(1)
     before, agreed = copy.deepcopy(run.strategy.state.groups), copy.deepcopy(run.strategy.consensus.state())

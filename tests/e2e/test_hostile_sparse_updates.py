@@ -8,24 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from flwr.app import Message
-from tiny_run import TRAIN, Arrays, at, edited, run_tiny
+from tiny_run import Arrays, against, edit, run_tiny
 
 from concord.wire.v1 import federation_pb2 as pb
-from server_app.in_process import Intercept
 
 NODES = ("image-forms-a", "image-forms-b")
 HOSTILE, NAME = 2, NODES[1]
-Attack = Callable[[pb.Report, Arrays], None]
-
-
-def against(attack: Attack) -> Intercept:
-    """The hostile node's replies, changed."""
-
-    def intercept(node_id: int, message: Message, reply: Message) -> Message:
-        return edited(reply, attack) if node_id == HOSTILE and at(TRAIN, 1, message) else reply
-
-    return intercept
+Change = Callable[[pb.Report, Arrays], None]
 
 
 def cut_short(report: pb.Report, arrays: Arrays) -> None:
@@ -53,7 +42,7 @@ def an_array_beside_it(report: pb.Report, arrays: Arrays) -> None:
     arrays[report.groups[0].manifest.group] = np.zeros(3, np.float32)
 
 
-ATTACKS: dict[str, tuple[Attack, str]] = {
+ATTACKS: dict[str, tuple[Change, str]] = {
     "cut short": (cut_short, "wrong-shape"),
     "count beyond the group": (count_beyond_the_group, "wrong-shape"),
     "scale not finite": (scales_not_finite, "wrong-shape"),
@@ -65,8 +54,10 @@ ATTACKS: dict[str, tuple[Attack, str]] = {
 
 @pytest.mark.parametrize("name", ATTACKS)
 def test_a_bad_sparse_update_is_left_out(name: str, tmp_path: Path) -> None:
-    attack, reason = ATTACKS[name]
-    result = run_tiny(tmp_path, {"method": "fedmchain", "local-steps": 1, "rounds": 1}, NODES, against(attack))
+    change, reason = ATTACKS[name]
+    result = run_tiny(
+        tmp_path, {"method": "fedmchain", "local-steps": 1, "rounds": 1}, NODES, against(HOSTILE, edit(change), round_=1)
+    )
     assert [(r.node, r.reason) for r in result.rejections] == [(NAME, reason)]
 
 
@@ -74,5 +65,5 @@ def test_a_sparse_update_that_nobody_asked_for_is_left_out(tmp_path: Path) -> No
     def add(report: pb.Report, arrays: Arrays) -> None:
         report.groups[0].sparse.CopyFrom(pb.SparseUpdate(coding=pb.VALUE_CODING_FLOAT32))
 
-    result = run_tiny(tmp_path, {"method": "fedavg", "local-steps": 1, "rounds": 1}, NODES, against(add))
+    result = run_tiny(tmp_path, {"method": "fedavg", "local-steps": 1, "rounds": 1}, NODES, against(HOSTILE, edit(add), round_=1))
     assert [(r.node, r.reason) for r in result.rejections] == [(NAME, "undecodable")]

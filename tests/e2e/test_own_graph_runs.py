@@ -57,6 +57,18 @@ def test_other_methods_and_tasks_run_too(method: str, task: str, folders: Settin
         assert all(asked.values())
 
 
+def test_links_of_nodes_without_features_are_no_false_claim(tmp_path: Path) -> None:
+    for name, seed in (("north", 0), ("south", 1)):
+        described = write_graph(tmp_path / "data" / name, seed=seed) / "dataset.toml"
+        described.write_text(described.read_text().replace('numbers = ["year", "pages"]\n', ""))
+    save_anchors(graph_anchors([tmp_path / "data"]), tmp_path / "anchors")
+    folders = {"suite": "own-graph", "data": str(tmp_path / "data"), "anchors": str(tmp_path / "anchors")}
+    settings: Settings = {**folders, "method": "fedavg", "scenario": "task=links", "graph.architecture": "mlp", "rounds": 1}
+    result = run_tiny(tmp_path / "run", settings, PARTIES)
+    assert result.rejections == []
+    assert result.weights["head"].keys() == set(PARTIES)
+
+
 def test_it_learns_what_the_features_tell(folders: Settings, tmp_path: Path) -> None:
     steps: Settings = {"rounds": 2, "local-steps": 100, "graph.dropout": 0.0}
     settings = {**folders, **steps, "method": "local", "graph.architecture": "mlp"}

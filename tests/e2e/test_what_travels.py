@@ -209,6 +209,18 @@ def test_a_base_that_a_node_lost_is_asked_for_once_and_sent_again(tmp_path: Path
     assert [line["replies"] for line in lines(tmp_path, "round")] == [3, 2, 3, 3, 3]
 
 
+@pytest.mark.parametrize("digest", ["0" * 64, "../" + "0" * 61])
+def test_a_base_that_is_not_what_its_digest_says_is_kept_by_no_node(digest: str, tmp_path: Path) -> None:
+    run = open_tiny(tmp_path, {"rounds": 1})
+    run.wait_for_nodes()
+    run.strategy.state.base_digest = digest
+    run.train_round(1)
+    refused = lines(tmp_path, "rejection")
+    assert {line["node"] for line in refused} == set(ONE_EACH)
+    assert all(line["reason"] == "node-error" and "C501" in line["detail"] for line in refused)
+    assert list(tmp_path.rglob("base-*")) == []
+
+
 def alternatives(section: type[Section], prefix: str) -> Iterator[tuple[str, Scalar]]:
     """Of every key of a section all values that a switch has; of a number its limit: zero, or close to it."""
     for name, field in section.model_fields.items():

@@ -312,14 +312,15 @@ def test_who_returns_with_another_model_is_linked_by_what_it_has_now() -> None:
     assert [s.slice for s in membership.agreement().links("anna")["bert"]] == ["encoder.image", "redundant-head"]
 
 
-def test_an_agent_that_offers_a_slice_twice_changes_nothing_between_others() -> None:
+@pytest.mark.parametrize("name", ["encoder.image", "encoder.image\0" + "0" * 64])
+def test_an_agent_that_offers_a_slice_twice_or_under_two_names_is_refused(name: str) -> None:
     hostile = hello("carl")
-    hostile.slices.extend([manifest("encoder.image", 8, 8), manifest("encoder.image\0" + "0" * 64, 4, 4), manifest("more", 0)])
+    hostile.slices.append(manifest(name, 4, 4))
     membership = members("bert", **{"overlay.kind": "complete"})
-    membership.take(hostile)
+    with pytest.raises(UnfitError, match="carl offers 3 slices, one of them twice"):
+        membership.take(hostile)
     links = membership.agreement().links("anna")
-    usual = ["encoder.image", "redundant-head"]
-    assert {n: [s.slice for s in slices] for n, slices in links.items()} == {"bert": usual, "carl": usual}
+    assert {n: [s.slice for s in slices] for n, slices in links.items()} == {"bert": ["encoder.image", "redundant-head"]}
 
 
 def test_agents_of_another_width_mix_what_they_have_in_common(tmp_path: Path) -> None:

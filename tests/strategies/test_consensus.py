@@ -65,6 +65,16 @@ def test_the_precision_consensus_weighs_by_examples_over_variance() -> None:
     torch.testing.assert_close(agreed_CC, expected, atol=1e-6, rtol=0)
 
 
+def test_the_cap_holds_for_a_node_whatever_it_holds() -> None:
+    consensus = consensus_of("precision", cap=0.5)
+    hostile = report("image", gram_of(0), 1 << 30, 1e-9)
+    for modality in ("word", "tone"):
+        hostile.grams.add(modality=modality, gram=hostile.grams[0].gram)
+    consensus.update([hostile, report("image", gram_of(1)), report("word", gram_of(1))])
+    agreed_CC, _ = gram_from_wire(written(consensus).consensus, C)
+    torch.testing.assert_close(agreed_CC, 0.5 * unit(gram_of(0)) + 0.5 * unit(gram_of(1)), atol=1e-6, rtol=0)
+
+
 def test_leave_own_out_leaves_the_own_modality_out() -> None:
     consensus = consensus_of("leave-own-out")
     consensus.update(REPORTS)
@@ -128,8 +138,15 @@ def prototype_report(means_CD: Tensor, counts: list[int]) -> pb.Report:
     return pb.Report(prototypes=prototypes_to_wire(means_CD, torch.tensor(counts)))
 
 
+def test_no_claim_of_counts_makes_a_prototype_alone() -> None:
+    consensus = PrototypeConsensus(1, cap=0.5)
+    honest = [prototype_report(torch.tensor([[1.0]]), [100]) for _ in range(3)]
+    consensus.update([*honest, prototype_report(torch.tensor([[-1.0]]), [2**38])])
+    assert prototypes_from_wire(written(consensus).prototypes, 1)[0].tolist() == [[pytest.approx(0.0, abs=1e-6)]]
+
+
 def test_prototypes_are_means_by_count_and_a_class_that_nobody_has_keeps_its_old_one() -> None:
-    consensus = PrototypeConsensus(3)
+    consensus = PrototypeConsensus(3, cap=1.0)
     consensus.update([prototype_report(torch.full((3, 2), 1.0), [1, 0, 2]), prototype_report(torch.full((3, 2), 4.0), [2, 0, 0])])
     means_CD, known_C = prototypes_from_wire(written(consensus).prototypes, 3)
     assert means_CD.tolist() == [[3, 3], [0, 0], [1, 1]]
@@ -152,7 +169,7 @@ CASES: Mapping[str, tuple[Consensus, Consensus, list[pb.Report]]] = {
     "no frame": (consensus_of("uniform", with_frame=False), consensus_of("uniform", with_frame=False), REPORTS),
     "precision": (consensus_of("precision"), consensus_of("precision"), REPORTS),
     "leave-own-out": (consensus_of("leave-own-out"), consensus_of("leave-own-out"), REPORTS),
-    "prototypes": (PrototypeConsensus(C), PrototypeConsensus(C), PROTOTYPES),
+    "prototypes": (PrototypeConsensus(C, 1.0), PrototypeConsensus(C, 1.0), PROTOTYPES),
 }
 
 

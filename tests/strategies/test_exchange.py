@@ -178,6 +178,7 @@ class Deaf(InProcessGrid):
 
 def test_a_node_that_is_silent_for_long_is_asked_again_at_growing_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exchange_module, "LONG_SILENCE", 0.1)
+    monkeypatch.setattr(exchange_module, "LEAST_SECONDS", 0.0)
     started = time.monotonic()
     grid = Deaf(app, {}, 3)
     assert set(exchange(grid, ask([1, 2, 3]), timeout=60)) == {1, 2, 3}
@@ -186,6 +187,15 @@ def test_a_node_that_is_silent_for_long_is_asked_again_at_growing_intervals(monk
     never.lost = 10**9
     assert set(exchange(never, ask([1, 2, 3]), timeout=2.0)) == {1, 3}
     assert never.asked == MOST_TRIES
+
+
+def test_nobody_is_asked_again_when_no_time_is_left_to_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Flower refuses a message that expires on its way, and the run would end with it."""
+    monkeypatch.setattr(exchange_module, "LONG_SILENCE", 0.05)
+    never = Deaf(app, {}, 3)
+    never.lost = 10**9
+    assert set(exchange(never, ask([1, 2, 3]), timeout=exchange_module.LEAST_SECONDS)) == {1, 3}
+    assert never.asked == 1
 
 
 @pytest.mark.parametrize("code", [5, 0])

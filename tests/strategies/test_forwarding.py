@@ -338,6 +338,16 @@ def test_a_run_that_was_cut_in_round_3_ends_as_if_it_was_not(settings: Settings,
     assert post.received[3]["image-forms-a"] == {"image-forms-b", "image-forms-c"}  # it was in the checkpoint
 
 
+def test_what_agents_told_of_a_round_is_written_once_when_a_run_is_given_more_rounds(tmp_path: Path) -> None:
+    settings = {**PARSE, "round-timeout": 600.0}
+    run_tiny(tmp_path / "whole", {**settings, "rounds": 3}, NODES)
+    run_tiny(tmp_path / "cut", {**settings, "rounds": 2}, NODES)
+    run_tiny(tmp_path / "cut", {**settings, "rounds": 3, "resume": True}, NODES)
+    whole, cut = (lines(tmp_path / name, "link") for name in ("whole", "cut"))
+    assert len(whole) == 3 * 6
+    assert cut == whole
+
+
 def letters(mail: Mail, *names: str) -> dict[str, list[pb.SliceUpdate]]:
     found = {}
     for name in names:

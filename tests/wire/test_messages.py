@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 
 import numpy as np
@@ -16,6 +17,7 @@ from concord.wire.messages import (
     SCHEMA_VERSION,
     WireError,
     decode,
+    digest_from_wire,
     encode,
     gram_from_wire,
     gram_to_wire,
@@ -226,3 +228,14 @@ def test_the_token_of_a_run_is_drawn_and_comes_back() -> None:
 def test_a_token_that_is_none_names_no_folder(token: str) -> None:
     with pytest.raises(WireError, match="token"):
         token_from_wire(token)
+
+
+def test_the_digest_of_a_base_comes_back() -> None:
+    digest = hashlib.sha256(b"base").hexdigest()
+    assert digest_from_wire(digest) == digest
+
+
+@pytest.mark.parametrize("digest", ["", "0" * 63, "0" * 65, "G" * 64, "A" * 64, "../" + "0" * 61, "/" * 64, "0" * 64 + "\n"])
+def test_a_digest_that_is_none_names_no_file(digest: str) -> None:
+    with pytest.raises(WireError, match="SHA-256"):
+        digest_from_wire(digest)
