@@ -18,6 +18,7 @@ Links = Mapping[str, tuple[SliceLink, ...]]  # by neighbour: the slices on that 
 
 _SEPARATOR = "\0"  # between a slice and the digest of its tensors; in no name
 MOST_SLICES, MOST_TENSORS = 256, 10_000  # that an agent may offer; all others draw overlays from them
+MOST_DIMENSIONS, LONGEST_NAME = 8, 256  # of a tensor, and of its name or that of a slice
 MUST_BE_ALIKE = ("method", "seed", "rounds", "overlay.kind", "overlay.degree", "overlay.budget")
 
 
@@ -68,6 +69,11 @@ def offer_problem(slices: Sequence[pb.GroupManifest]) -> str:
         return f"{len(slices)} slices of {tensors} tensors: at most {MOST_SLICES} of {MOST_TENSORS} are taken"
     if len({manifest.group for manifest in slices}) != len(slices) or any(_SEPARATOR in m.group for m in slices):
         return f"{len(slices)} slices, one of them twice or by a name that no slice has"
+    specs = [spec for manifest in slices for spec in manifest.tensors]
+    if any(len(spec.shape) > MOST_DIMENSIONS for spec in specs):
+        return f"a tensor of more than {MOST_DIMENSIONS} dimensions"
+    if any(not name.isprintable() or len(name) > LONGEST_NAME for name in (*(m.group for m in slices), *(s.name for s in specs))):
+        return f"a slice or a tensor whose name has more than {LONGEST_NAME} letters, or some that cannot be shown"
     return ""
 
 

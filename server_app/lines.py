@@ -14,6 +14,7 @@ from torch import Tensor
 from concord.config import AGENTS, RunConfig
 from concord.functional.classification import macro_f1
 from concord.functional.gram import consensus
+from concord.names import MOST_BYTES, shown
 from concord.wire.messages import gram_from_wire
 from concord.wire.v1 import federation_pb2 as pb
 from server_app.results import cka_table
@@ -21,7 +22,7 @@ from server_app.semantic_lines import homophily_lines
 from strategies.checks.rejection import Rejection
 from strategies.state import Outcome
 
-NAME_LETTERS, REASON_LETTERS = 80, 300  # most of what nodes write themselves
+REASON_LETTERS = 300  # most of what nodes write themselves
 Line = dict[str, Any]
 
 
@@ -154,7 +155,7 @@ def _link_lines(reports: list[pb.Report], round_: int) -> list[Line]:
             "round": round_ - 1,
             "told-in": round_,
             "node": report.node,
-            "neighbour": o.neighbour[:NAME_LETTERS],
+            "neighbour": shown(o.neighbour, MOST_BYTES),
             "received": o.outcome[:REASON_LETTERS],
         }
         for report in reports

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -31,6 +32,7 @@ from server_app.report import write_report
 from server_app.results import Result, save_result
 from server_app.semantic_lines import semantic_lines
 from server_app.warmup import warm_up
+from strategies.checks.rejection import Rejection
 from strategies.exchange import exchange
 from strategies.registry import METHODS, check_method
 from strategies.state import GlobalState, Outcome
@@ -132,7 +134,7 @@ class Run:
     def train_round(self, round_: int) -> None:
         """One round: ask, collect, check, average, write down, checkpoint."""
         started = time.monotonic()
-        before = set(self.strategy.admission.refused)
+        before = dict(self.strategy.admission.refused)
         self.wait_for_enough()
         messages = self.strategy.configure_train(round_, ArrayRecord(), ConfigRecord(), self.grid)
         self._tell_late(before, round_)
@@ -148,7 +150,9 @@ class Run:
         """The evaluate-only phase, and the final figures; ConcordError C407 where no reply counts, so that there are none."""
         started = time.monotonic()
         last = self.config.rounds + 1
-        before = set(self.strategy.admission.refused)
+        before = dict(self.strategy.admission.refused)
+        if self.strategy.admission.is_outdated:  # of a round that was the last one
+            self.strategy.admit(self.grid)
         self.wait_for_enough()
         self._tell_late(before, last)
         messages = self.strategy.configure_final(last, self.grid)
@@ -164,8 +168,8 @@ class Run:
         scale = self.config.adapter.alpha / self.config.adapter.rank
         return mean_direction_gap(self.layers, outcome.accepted, outcome.shares, scale)
 
-    def _tell_late(self, before: set[int], round_: int) -> None:
-        late = [r for node_id, r in self.strategy.admission.refused.items() if node_id not in before]
+    def _tell_late(self, before: Mapping[int, Rejection], round_: int) -> None:
+        late = [r for node_id, r in self.strategy.admission.refused.items() if before.get(node_id) != r]
         self._append(rejection_lines(late, round_))
 
     def _append(self, lines: list[dict[str, Any]]) -> None:

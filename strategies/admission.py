@@ -10,6 +10,7 @@ from flwr.common import log
 from flwr.serverapp import Grid
 
 from concord.anchors import AnchorSet
+from concord.names import MOST_BYTES, shown
 from concord.wire.messages import WireError
 from concord.wire.records import message_from_record
 from concord.wire.v1 import federation_pb2 as pb
@@ -17,14 +18,15 @@ from strategies.checks.census import check_census
 from strategies.checks.rejection import Reason, Rejected, Rejection
 from strategies.exchange import Exchange
 
-NEW_NODE_SECONDS = 10.0  # the others wait so long for a node that is new, once; it may answer later
+NEW_NODE_SECONDS = 10.0  # the others wait so long for a node that is new or has other data, once; it may answer later
 
 
 class Admission:
     """Asks nodes what they have, and lets them in or refuses them.
 
     Once somebody takes part, nobody holds a round up: a question stays open until it is answered, its answer counts in the
-    next round. A node that was refused is asked once a round, for what was wrong may have been mended.
+    next round. A node that was refused is asked once a round, for what was wrong may have been mended. A member that has other
+    data by now than it said is asked likewise, and takes part again when it has answered.
 
     Args:
         anchors: the run's public anchors.
@@ -37,20 +39,26 @@ class Admission:
         self._anchors, self._timeout = anchors, timeout
         self._asked_in: dict[int, int] = {}  # by node id: the round that was finished when it was asked last
         self._outdated: set[int] = set()  # ids of members that have other data by now than they said
+        self._waited_for: set[tuple[int, bool]] = set()  # ids for which others have waited, and whether as of a member
+        self._replaced: set[int] = set()  # ids of nodes that came back under another one
         self._open: list[Exchange] = []
 
     def present(self, grid: Grid) -> list[int]:
-        """Ids of the nodes that take part and are there now, by name."""
-        there = set(grid.get_node_ids())
+        """Ids of the nodes that can take part now, by name."""
+        there = set(grid.get_node_ids()) - self._outdated
         return [node_id for node_id in self.members if node_id in there]
 
+    @property
+    def is_outdated(self) -> bool:
+        """Whether a member has other data by now than it said."""
+        return bool(self._outdated)
+
     def ask_anew(self, node_id: int) -> None:
-        """Asks a member again before the next round: what it has is no longer what it said."""
+        """Lets a member answer the census again before it is asked for more: what it has is no longer what it said."""
         self._outdated.add(node_id)
-        self._asked_in.pop(node_id, None)
 
     def update(self, grid: Grid, round_: int, encoders: Mapping[str, str]) -> list[int]:
-        """Asks who is new, was refused or has other data by now, and takes the answers that are there; ids of the new members.
+        """Asks who is new, was refused or has other data by now, and takes the answers that are there; ids of whom it lets in.
 
         Args:
             grid: where the nodes are.
@@ -60,17 +68,18 @@ class Admission:
         waited_for = {node_id for exchange in self._open for node_id in exchange.waits_for}
         ask = [i for i in grid.get_node_ids() if i not in waited_for and self._is_to_be_asked(i, round_)]
         if ask:
-            nobody_new = all(i in self._asked_in for i in ask)
-            patience = self._timeout if not self.members else 0.0 if nobody_new else NEW_NODE_SECONDS
+            fresh = {(node_id, node_id in self._outdated) for node_id in ask} - self._waited_for
+            patience = self._timeout if not self.members else NEW_NODE_SECONDS if fresh else 0.0
+            self._waited_for |= fresh
+            self._replaced -= set(ask)  # it is back as itself
             self._asked_in |= dict.fromkeys(ask, round_)
             self._open.append(Exchange(grid, [_question(node_id, self._timeout) for node_id in ask], self._timeout))
             self._open[-1].wait(patience)
-        before = set(self.members)
         there = set(grid.get_node_ids())
-        for node_id, reply in sorted(self._answers().items()):  # not in the order of arrival, which is no order
-            self._decide(node_id, reply, there, encoders)
+        answers = sorted(self._answers().items())  # not in the order of arrival, which is no order
+        let_in = {node_id for node_id, reply in answers if self._lets_in(node_id, reply, there, encoders)}
         self.members = dict(sorted(self.members.items(), key=lambda item: item[1].node))
-        return [node_id for node_id in self.members if node_id not in before]
+        return [node_id for node_id in self.members if node_id in let_in]
 
     def _is_to_be_asked(self, node_id: int, round_: int) -> bool:
         is_known = node_id in self.members and node_id not in self._outdated
@@ -85,22 +94,36 @@ class Admission:
         self._open = still_open
         return answers
 
-    def _decide(self, node_id: int, reply: Message | None, there: set[int], encoders: Mapping[str, str]) -> None:
+    def _lets_in(self, node_id: int, reply: Message | None, there: set[int], encoders: Mapping[str, str]) -> bool:
+        """Whether a node takes part by what it answered; a member that does not stays one, and is not asked for more."""
+        if node_id in self._replaced:
+            return False  # it came back under another id while its answer was awaited
         try:
             census = _read_census(reply)
             others = [c for i, c in self.members.items() if i in there and i != node_id]
             check_census(census, self._anchors, encoders, others)
+            if node_id in self.members and census.node != self.members[node_id].node:
+                raise Rejected(Reason.OTHER_NODE, f"it was {self.members[node_id].node!r} before")
         except Rejected as rejected:
-            refusal = Rejection(_name_of(reply) or f"node {node_id}", rejected.reason, rejected.detail)
+            refusal = Rejection(self._name_of(node_id, reply), rejected.reason, rejected.detail)
             if self.refused.get(node_id) != refusal:
                 log(WARNING, "refused %s: %s: %s", refusal.node, refusal.reason, refusal.detail)
             self.refused[node_id] = refusal
-            if reply is not None:  # a member that is silent may still be busy
-                self.members.pop(node_id, None)
-        else:  # a node that came back under another id takes the place of the one that is gone
-            self.refused.pop(node_id, None)
-            self._outdated.discard(node_id)
-            self.members = {i: c for i, c in self.members.items() if c.node != census.node} | {node_id: census}
+            return False
+        # a node that came back under another id takes the place of the one that is gone
+        self._replaced |= {i for i, c in self.members.items() if c.node == census.node and i != node_id}
+        self.members = {i: c for i, c in self.members.items() if i not in self._replaced} | {node_id: census}
+        self.refused.pop(node_id, None)
+        self._outdated -= {node_id, *self._replaced}
+        return True
+
+    def _name_of(self, node_id: int, reply: Message | None) -> str:
+        if node_id in self.members:
+            return self.members[node_id].node
+        try:
+            return shown(_read_census(reply).node, MOST_BYTES) or f"node {node_id}"
+        except Rejected:
+            return f"node {node_id}"
 
 
 def _question(node_id: int, timeout: float) -> Message:
@@ -116,10 +139,3 @@ def _read_census(reply: Message | None) -> pb.Census:
         return message_from_record(pb.Census, reply.content)
     except WireError as error:
         raise Rejected(Reason.UNDECODABLE, error.message) from error
-
-
-def _name_of(reply: Message | None) -> str:
-    try:
-        return _read_census(reply).node
-    except Rejected:
-        return ""

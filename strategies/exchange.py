@@ -5,16 +5,19 @@ data, its disk and the message, so the second answer is the one that the first w
 with an error of its own is not. Nobody tells of a node that was cut off and let in again between two looks, so one that
 is silent for long is asked again as well; it answers twice without computing twice (`client_app/answers.py`).
 
-Flower's `Grid.send_and_receive` polls every three seconds; the public push and pull calls allow a shorter wait.
+Flower's `Grid.send_and_receive` polls every three seconds; the public push and pull calls allow a shorter wait. A reply that
+Flower cannot build from what a node uploaded raises in the pull: that is the node's fault, and must not end the run.
 """
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from logging import WARNING
 
+import grpc
 from flwr.app import Error, Message
 from flwr.common import log
 from flwr.serverapp import Grid
@@ -23,12 +26,13 @@ from concord.errors import ConcordError
 
 FIRST_POLL, LONGEST_POLL = 0.02, 0.5  # seconds
 MOST_TRIES = 4
+MOST_PULLS = 32  # a look: what comes with a reply that cannot be read is lost, so few are pulled together
 LEAST_SECONDS = 2.0  # that are left to an answer: Flower refuses a message that expires on its way
 LONG_SILENCE = 90.0  # seconds until a node is asked again, then twice as many; Flower takes 60 to notice one that is gone
 
 # Flower's codes for a message or reply that was lost, a node that is away, and a ClientApp process that died.
-NODE_AWAY = 5
-INTERRUPTED = (3, 4, NODE_AWAY, 8)
+UNREADABLE, NODE_AWAY = 4, 5
+INTERRUPTED = (3, UNREADABLE, NODE_AWAY, 8)
 
 
 @dataclass(eq=False)
@@ -108,10 +112,9 @@ class Exchange:
 
     def _collect(self) -> int:
         """Takes what has come and asks again who was cut off or is silent; the number of messages that came."""
-        arrived = list(self._grid.pull_messages(list(self._pending))) if self._pending else []
-        for reply in arrived:
-            # An error reply that the SuperLink makes itself does not come from the node's id.
-            one = self._pending.pop(reply.metadata.reply_to_message_id, None)
+        arrived = [pair for message_ids in [*self._pulls()] for pair in self._pull(message_ids)]
+        for message_id, reply in arrived:  # an error reply that the SuperLink makes itself does not come from the node's id
+            one = self._pending.pop(message_id, None)
             if one is None:
                 continue
             interrupted = reply.has_error() and reply.error.code in INTERRUPTED
@@ -127,6 +130,26 @@ class Exchange:
             self._ask_again()
         return len(arrived)
 
+    def _pulls(self) -> Iterator[list[str]]:
+        """Ids of the messages whose replies are looked for together; who was asked again is looked for alone."""
+        first = [message_id for message_id, one in self._pending.items() if one.tries == 1]
+        yield from ([message_id] for message_id in self._pending.keys() - first)
+        each = math.ceil(len(first) / MOST_PULLS) or 1
+        yield from (first[i : i + each] for i in range(0, len(first), each))
+
+    def _pull(self, message_ids: list[str]) -> list[tuple[str, Message]]:
+        """The replies that are there, each with the id of what it answers.
+
+        Where one cannot be read all count as cut off: they are asked again, and who had answered answers again.
+        """
+        try:
+            return [(reply.metadata.reply_to_message_id, reply) for reply in self._grid.pull_messages(message_ids)]
+        except grpc.RpcError:  # the SuperLink
+            raise
+        except Exception as error:  # whatever Flower makes of what a node uploaded
+            why = Error(UNREADABLE, f"a reply that cannot be read: {type(error).__name__}: {error}")
+            return [(message_id, Message(why, reply_to=self._pending[message_id].message)) for message_id in message_ids]
+
     def _push(self, asked: Sequence[_Asked]) -> None:
         """Sends; whose message the SuperLink does not take counts as cut off, since it is not registered any more."""
         message_ids = list(self._grid.push_messages([one.message for one in asked]))
@@ -134,7 +157,7 @@ class Exchange:
             raise _takes_none(asked, "together they have more than 2 GB")
         sent = list(zip(message_ids, asked, strict=True))
         if refused := [one for message_id, one in sent if not message_id]:
-            if {one.node_id for one in refused} & set(self._grid.get_node_ids()):
+            if self.remaining > 0 and {one.node_id for one in refused} & set(self._grid.get_node_ids()):
                 raise _takes_none(asked, "it has ended this run")
             for one in refused:
                 one.again = Message(Error(NODE_AWAY, "not registered"), reply_to=one.message)

@@ -171,7 +171,7 @@ class ConcordStrategy(Strategy):
                 rejections.append(Rejection(expected.census.node, rejected.reason, rejected.detail))
                 log(WARNING, "left out %s: %s: %s", expected.census.node, rejected.reason, rejected.detail)
                 self._with_base.discard(node_id)
-                if rejected.reason == Reason.CLAIMED_EXAMPLES:
+                if rejected.reason in (Reason.CLAIMED_EXAMPLES, Reason.UNKNOWN_MODALITY):  # its data may have grown
                     self.admission.ask_anew(node_id)
         return accepted, rejections
 

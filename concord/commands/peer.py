@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from concord.kinds import of_all_slices
+from concord.names import shown
 from concord.run_folder import Line
 
 
@@ -33,8 +34,7 @@ def say(line: Line, console: Console) -> None:
         text = f"round {line['round']}: {line['agent']} {line['event']} {line['detail']}".rstrip()
     else:
         return
-    shown = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)  # others wrote some of it
-    console.print(shown, soft_wrap=True)
+    console.print(shown(text, len(text)), soft_wrap=True)  # others wrote some of it
 
 
 def figures_table(result: dict[str, Any]) -> Table:

@@ -7,11 +7,10 @@ from importlib.metadata import version
 
 from concord.agreement import offer_problem
 from concord.anchors import AnchorSet
+from concord.names import name_problem
 from concord.wire.messages import MOST_EXAMPLES
 from concord.wire.v1 import federation_pb2 as pb
 from strategies.checks.rejection import Reason, Rejected
-
-LONGEST_NODE = 128  # letters of a node's name, which is written into every line of figures about it
 
 
 def check_census(census: pb.Census, anchors: AnchorSet, encoders: Mapping[str, str], others: Sequence[pb.Census]) -> None:
@@ -27,9 +26,8 @@ def check_census(census: pb.Census, anchors: AnchorSet, encoders: Mapping[str, s
             f"its anchors are {census.anchor_digest[:12]}, the run's {anchors.digest[:12]}: "
             "copy the server's anchor folder to it",
         )
-    if not (0 < len(census.node) <= LONGEST_NODE and census.node.isprintable()):
-        what = f"a name of {len(census.node)} letters: 1 to {LONGEST_NODE} that can be shown are taken"
-        raise Rejected(Reason.UNDECODABLE, what)
+    if problem := name_problem(census.node):
+        raise Rejected(Reason.UNDECODABLE, f"{problem}: call the node, or its folder, otherwise")
     if not sum(holding.examples for holding in census.holdings):
         raise Rejected(Reason.NO_DATA, "it holds no training sample: check its data folder")
     if len({holding.modality for holding in census.holdings}) != len(census.holdings):

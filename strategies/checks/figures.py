@@ -18,7 +18,7 @@ COSINE_ROUNDING = 1e-3
 RANK_ROUNDING = 1e-9
 LATER = 2 / 3  # the largest reciprocal rank below 1, of rank 1 1/2
 
-MOST_LOSSES, LONGEST_NAME, LONGEST_LOSS = 64, 32, 128  # of a report; all come from the node
+MOST_LOSSES, MOST_SPLITS, LONGEST_NAME, LONGEST_LOSS = 64, 16, 32, 128  # of a report; all come from the node
 
 
 def check_figures(report: pb.Report, expected: Expectation) -> None:
@@ -37,14 +37,15 @@ def check_figures(report: pb.Report, expected: Expectation) -> None:
         check_homophily(report.homophily, expected)
     tested = {(e.modality, e.split): e.examples for e in report.evaluations}
     for embeddings in report.embeddings:
-        _check_embeddings(embeddings, tested.get((embeddings.modality, embeddings.split), 0), expected)
+        _check_embeddings(embeddings, tested.get((embeddings.modality, embeddings.split)), expected)
     if len(report.losses) > MOST_LOSSES or not all(map(math.isfinite, report.losses.values())):
         raise Rejected(Reason.EVALUATION, f"{len(report.losses)} losses, at most {MOST_LOSSES} finite ones are taken")
     if any(len(name) > LONGEST_LOSS for name in report.losses):
         raise Rejected(Reason.EVALUATION, f"a loss whose name has more than {LONGEST_LOSS} letters")
-    for split in [*(e.split for e in report.evaluations), *(r.split for r in report.rankings)]:
-        if len(split) > LONGEST_NAME:
-            raise Rejected(Reason.EVALUATION, f"a split whose name has {len(split)} letters")
+    splits = {e.split for e in report.evaluations} | {r.split for r in report.rankings}
+    if len(splits) > MOST_SPLITS or any(len(split) > LONGEST_NAME for split in splits):
+        what = f"{len(splits)} splits, at most {MOST_SPLITS} of names of {LONGEST_NAME} letters are taken"
+        raise Rejected(Reason.EVALUATION, what)
     for evaluation in report.evaluations:
         if not evaluation.correct <= evaluation.examples <= MOST_EXAMPLES or not math.isfinite(evaluation.loss_sum):
             raise Rejected(
@@ -119,11 +120,11 @@ def _check_prototypes(message: pb.Prototypes, expected: Expectation) -> None:
         raise Rejected(Reason.LARGE_NORM, f"a prototype of norm {largest:.4g}, the bound is {expected.norm_bound:.4g}")
 
 
-def _check_embeddings(entry: pb.Embeddings, tested: int, expected: Expectation) -> None:
+def _check_embeddings(entry: pb.Embeddings, tested: int | None, expected: Expectation) -> None:
     if not expected.shares_embeddings:
         raise Rejected(Reason.UNDECODABLE, "embeddings were not asked for")
-    if len(entry.labels) > tested:
-        what = f"{len(entry.labels)} embeddings of {entry.modality}, {tested} samples tested"
+    if tested is None or len(entry.labels) > tested:
+        what = f"{len(entry.labels)} embeddings of {entry.modality}, {tested or 'no'} samples tested in that split"
         raise Rejected(Reason.CLAIMED_EXAMPLES, what)
     pooled, coordinates = matrix_from_wire(entry.pooled), matrix_from_wire(entry.coordinates)
     concepts = len(expected.anchors.concepts)

@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from concord.names import shown
+
+MOST_LINES, LONGEST_LINE = 8, 1000  # of a detail: some of it comes from the node, and all is kept in the run folder
+
 
 class Reason(StrEnum):
     """Why a reply, or a node, was left out."""
@@ -45,4 +49,4 @@ class Rejected(Exception):  # noqa: N818 - a verdict on a reply, not an error of
 
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(reason, detail)
-        self.reason, self.detail = reason, detail
+        self.reason, self.detail = reason, "\n".join(shown(line, LONGEST_LINE) for line in detail.split("\n")[:MOST_LINES])

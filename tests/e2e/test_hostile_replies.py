@@ -32,6 +32,7 @@ from tiny_run import (
 from concord.wire.records import ARRAYS, MESSAGE, PROTOBUF
 from concord.wire.v1 import federation_pb2 as pb
 from server_app.results import Result
+from strategies.checks.rejection import LONGEST_LINE
 
 NODES = ("image-forms-a", "image-forms-b", "word-west-europe")
 HOSTILE, NAME = 2, NODES[1]
@@ -144,6 +145,12 @@ def more_hits_of_a_class_than_samples(report: pb.Report, arrays: Arrays) -> None
         counts.hits[0], report.evaluations[0].correct = 1, 1
 
 
+def many_splits(report: pb.Report, arrays: Arrays) -> None:
+    for number in range(17):
+        report.evaluations.add().CopyFrom(report.evaluations[0])
+        report.evaluations[-1].split = f"split-{number}"
+
+
 def infinite_loss(report: pb.Report, arrays: Arrays) -> None:
     report.evaluations[0].loss_sum = math.inf
 
@@ -205,6 +212,10 @@ def error(message: Message, reply: Message) -> Message:
     return Message(Error(7, "out of memory"), reply_to=message)
 
 
+def endless_error(message: Message, reply: Message) -> Message:
+    return Message(Error(7, "no " * 1_000_000), reply_to=message)
+
+
 ATTACKS: dict[str, tuple[Attack, str]] = {
     "nan": (edit(not_a_number), "not-finite"),
     "infinity": (edit(infinite), "not-finite"),
@@ -228,6 +239,7 @@ ATTACKS: dict[str, tuple[Attack, str]] = {
     "huge norm": (edit(huge), "large-norm"),
     "more right than examples": (edit(right_out_of_range), "evaluation"),
     "more examples than there can be": (edit(more_examples_than_there_can_be), "evaluation"),
+    "many splits": (edit(many_splits), "evaluation"),
     "infinite loss": (edit(infinite_loss), "evaluation"),
     "counts that do not add up": (edit(counts_that_do_not_add_up), "evaluation"),
     "counts of too few classes": (edit(counts_of_too_few_classes), "evaluation"),
@@ -244,6 +256,7 @@ ATTACKS: dict[str, tuple[Attack, str]] = {
     "no message": (no_message, "undecodable"),
     "empty record": (empty_record, "undecodable"),
     "error": (error, "node-error"),
+    "endless error": (endless_error, "node-error"),
     "silence": (lambda message, reply: None, "no-reply"),
 }
 
@@ -268,6 +281,11 @@ def test_a_bad_reply_is_left_out_with_its_reason_and_the_others_count(name: str,
     assert [(r["asked"], r["replies"], r["rejected"], r["kept-old-model"]) for r in rounds if r["round"] == round_] == [
         (2, 1, 1, False)
     ]
+
+
+def test_what_is_kept_of_an_attack_is_short(attacked: Attacked) -> None:
+    result, _ = attacked
+    assert max(len(r.detail) for r in result.rejections) == LONGEST_LINE + 1
 
 
 def test_a_run_under_attack_ends_well_and_the_attacker_counts_again_once_it_behaves(attacked: Attacked) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 
+import grpc
 import pytest
 from flwr.app import Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
@@ -33,7 +34,7 @@ class Slow(InProcessGrid):
 
     def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
         self.looks += 1
-        return super().pull_messages([max(message_ids, key=int)]) if self.looks > 2 else []
+        return super().pull_messages(i for i in message_ids if self.looks > 2 and i == max(self._replies, key=int))
 
 
 def test_replies_that_come_late_and_out_of_order_are_matched_to_the_node_that_was_asked() -> None:
@@ -264,3 +265,38 @@ def test_messages_that_grpc_does_not_take_end_the_run_with_the_reason(monkeypatc
     monkeypatch.setattr(grid, "push_messages", lambda messages: [])
     with pytest.raises(ConcordError, match=r"C408 .*2 messages: together they have more than 2 GB"):
         Exchange(grid, ask([1, 2]), timeout=30)
+
+
+class Unreadable(InProcessGrid):
+    """Raises, as Flower does, where node 2 has answered with what is no message; what was pulled with it is lost."""
+
+    asked = 0
+    raised: Exception = KeyError("CustomDataClass")
+
+    def _deliver(self, message: Message) -> str:
+        self.asked += message.metadata.dst_node_id == 2
+        return super()._deliver(message)
+
+    def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
+        pulled = super().pull_messages(message_ids)
+        if any(reply.metadata.src_node_id == 2 for reply in pulled):
+            raise self.raised
+        return pulled
+
+
+@pytest.mark.parametrize("pulls", [32, 1])
+def test_a_reply_that_flower_cannot_read_is_an_error_of_its_node(pulls: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exchange_module, "MOST_PULLS", pulls)
+    grid = Unreadable(app, {}, 3)
+    replies = exchange(grid, ask([1, 2, 3]), timeout=60)
+    assert grid.asked == MOST_TRIES
+    assert "cannot be read: KeyError" in replies[2].error.reason
+    assert not replies[1].has_error()
+    assert not replies[3].has_error()
+
+
+def test_that_the_superlink_does_not_answer_is_no_fault_of_a_node() -> None:
+    grid = Unreadable(app, {}, 3)
+    grid.raised = grpc.RpcError("away")
+    with pytest.raises(grpc.RpcError, match="away"):
+        exchange(grid, ask([1, 2, 3]), timeout=60)

@@ -1,0 +1,152 @@
+"""A member that has other data by now than it said takes the census again, and takes part again when it has answered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pytest
+from flwr.app import Error, Message
+from tiny_run import CENSUS, ONE_EACH, TRAIN, Attack, NamedNodes, at, edited, edited_census, lines, run_tiny, tiny_config
+
+from concord.wire.v1 import federation_pb2 as pb
+from server_app.in_process import Intercept
+from server_app.run import Run, open_run
+from strategies import admission
+
+GROWING, NAME = 2, ONE_EACH[1]
+
+
+def as_it_is(question: Message, reply: Message) -> Message:
+    return reply
+
+
+def fewer_samples(question: Message, reply: Message) -> Message:
+    def change(census: pb.Census) -> None:
+        census.holdings[0].examples -= 1
+        census.holdings[0].labelled = min(census.holdings[0].labelled, census.holdings[0].examples)
+
+    return edited_census(reply, change)
+
+
+def renamed(question: Message, reply: Message) -> Message:
+    return edited_census(reply, lambda census: setattr(census, "node", "tone-south"))
+
+
+def broken(question: Message, reply: Message) -> Message:
+    return Message(Error(1, "MemoryError"), reply_to=question)
+
+
+def silent(question: Message, reply: Message) -> None:
+    return None
+
+
+def answers(*in_turn: Attack) -> tuple[Intercept, list[int]]:
+    """Answers of the node to one census after the other, honest ones at last; and a list that grows with each."""
+    asked: list[int] = []
+
+    def intercept(node_id: int, message: Message, reply: Message) -> Message | None:
+        if node_id != GROWING or message.metadata.message_type != CENSUS:
+            return reply
+        asked.append(node_id)
+        return in_turn[len(asked) - 1](message, reply) if len(asked) <= len(in_turn) else reply
+
+    return intercept, asked
+
+
+def replies(folder: Path) -> list[int]:
+    return [line["replies"] for line in lines(folder, "round")]
+
+
+def test_it_counts_again_in_the_next_round(tmp_path: Path) -> None:
+    intercept, asked = answers(fewer_samples)
+    result = run_tiny(tmp_path, {"rounds": 3}, intercept=intercept)
+    assert [(r.round, r.node, r.reason) for r in result.rejections] == [(1, NAME, "claimed-examples")]
+    assert (len(asked), replies(tmp_path)) == (2, [2, 3, 3, 3])
+    assert {node.name for node in result.nodes} == set(ONE_EACH)
+
+
+def test_what_it_has_when_the_last_round_is_over_is_evaluated(tmp_path: Path) -> None:
+    intercept, _ = answers(fewer_samples)
+    result = run_tiny(tmp_path, {"rounds": 1}, intercept=intercept)
+    assert replies(tmp_path) == [2, 3]
+    assert NAME in result.node_accuracy
+
+
+def test_a_new_modality_is_asked_for_likewise(tmp_path: Path) -> None:
+    honest, asked = answers(as_it_is)
+
+    def also_tones(node_id: int, message: Message, reply: Message) -> Message | None:
+        if node_id == GROWING and at(TRAIN, 1, message):
+            return edited(reply, lambda report, arrays: setattr(report.grams[0], "modality", "tone"))
+        return honest(node_id, message, reply)
+
+    result = run_tiny(tmp_path, {"rounds": 2}, intercept=also_tones)
+    assert [(r.round, r.node, r.reason) for r in result.rejections] == [(1, NAME, "unknown-modality")]
+    assert (len(asked), replies(tmp_path)) == (2, [2, 3, 3])
+
+
+@pytest.mark.parametrize(("answer", "reason"), [(renamed, "other-node"), (broken, "node-error"), (silent, "no-reply")])
+def test_it_is_left_out_until_it_has_answered_as_the_node_that_it_was(answer: Attack, reason: str, tmp_path: Path) -> None:
+    intercept, asked = answers(fewer_samples, answer)
+    result = run_tiny(tmp_path, {"rounds": 4, "round-timeout": 0.2}, intercept=intercept)
+    told = [(r.node, r.reason) for r in result.rejections]
+    assert told == [(NAME, "claimed-examples"), (NAME, reason)]
+    assert (len(asked), replies(tmp_path)) == (3, [2, 2, 3, 3, 3])
+    assert {node.name for node in result.nodes} == set(ONE_EACH)
+
+
+class Slow(NamedNodes):
+    """Keeps back what the node says of itself, but for the first time, until it is told to let it go."""
+
+    let_go = True
+    present: Sequence[int] = ()
+
+    def get_node_ids(self) -> list[int]:
+        return [node_id for node_id in super().get_node_ids() if node_id in self.present]
+
+    def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
+        got = super().pull_messages(message_ids)
+        of_growing = [r for r in got if r.metadata.src_node_id == GROWING and r.metadata.message_type == CENSUS]
+        kept = [] if self.let_go else of_growing
+        self._replies |= {reply.metadata.reply_to_message_id: reply for reply in kept}
+        return [reply for reply in got if reply not in kept]
+
+
+def slow(folder: Path, names: Sequence[str], timeout: float) -> tuple[Run, Slow]:
+    """A run after its first round, in which the node has told of more than it had; its new answer is kept back."""
+    config = tiny_config(folder, {"rounds": 5, "round-timeout": timeout})
+    grid = Slow(config, names, answers(fewer_samples)[0])
+    grid.present = [1, 2, 3]
+    run = open_run(config, grid)
+    run.wait_for_nodes()
+    grid.let_go = False
+    run.train_round(1)
+    return run, grid
+
+
+def test_nobody_waits_for_long_and_it_is_asked_for_nothing_that_would_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    wait = admission.Exchange.wait
+    monkeypatch.setattr(admission.Exchange, "wait", lambda self, seconds: waited.append(seconds) or wait(self, min(seconds, 0.1)))
+    run, grid = slow(tmp_path, ONE_EACH, 600)
+    run.train_round(2)
+    run.train_round(3)
+    grid.let_go = True
+    run.train_round(4)
+    assert [(line["asked"], line["replies"]) for line in lines(tmp_path, "round")] == [(3, 2), (2, 2), (2, 2), (3, 3)]
+    assert waited.count(admission.NEW_NODE_SECONDS) == 1, "the open question holds nobody up again"
+
+
+def test_that_it_came_back_under_another_id_is_no_refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "NEW_NODE_SECONDS", 0.0)
+    run, grid = slow(tmp_path, (*ONE_EACH, NAME), 1.0)
+    run.train_round(2)
+    grid.present = [1, 3, 4]
+    for round_ in (3, 4, 5):
+        run.train_round(round_)
+    assert [line["reason"] for line in lines(tmp_path, "rejection")] == ["claimed-examples"]
+    assert replies(tmp_path) == [2, 2, 3, 3, 3]
+    assert set(run.strategy.admission.members) == {1, 3, 4}
