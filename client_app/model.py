@@ -151,10 +151,10 @@ class MultimodalModel(nn.Module):
         return {name: tensor.detach() for name, tensor in private.items()}
 
     def load_private(self, saved: Mapping[str, Tensor], travelling: Sequence[str]) -> None:
-        """Copies what `private_tensors` gave back into the model."""
-        own = self.private_tensors(travelling)
-        for name, tensor in saved.items():
-            own[name].copy_(tensor)
+        """Copies what `private_tensors` gave back into the model, but for what travels by now or has another shape."""
+        for name, tensor in self.private_tensors(travelling).items():
+            if name in saved and saved[name].shape == tensor.shape:
+                tensor.copy_(saved[name])
 
 
 def group_name(part: str, key: str) -> str:

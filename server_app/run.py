@@ -32,7 +32,8 @@ from server_app.report import write_report
 from server_app.results import Result, save_result
 from server_app.semantic_lines import semantic_lines
 from server_app.warmup import warm_up
-from strategies.checks.rejection import Rejection
+from strategies.admission import NEW_NODE_SECONDS
+from strategies.checks.rejection import Reason, Rejection
 from strategies.exchange import exchange
 from strategies.registry import METHODS, check_method
 from strategies.state import GlobalState, Outcome
@@ -151,8 +152,7 @@ class Run:
         started = time.monotonic()
         last = self.config.rounds + 1
         before = dict(self.strategy.admission.refused)
-        if self.strategy.admission.is_outdated:  # of a round that was the last one
-            self.strategy.admit(self.grid)
+        self._wait_for_outdated(last)
         self.wait_for_enough()
         self._tell_late(before, last)
         messages = self.strategy.configure_final(last, self.grid)
@@ -163,6 +163,15 @@ class Run:
         reports = [accepted.report for accepted in outcome.accepted]
         members = self.strategy.admission.members.values()
         return final_result(self.config, self.anchors, members, self.folder.read_metrics(), reports)
+
+    def _wait_for_outdated(self, round_: int) -> None:
+        """Waits a while for members that have other data than they said: there is no round after this for them to count in."""
+        admission, deadline = self.strategy.admission, time.monotonic() + NEW_NODE_SECONDS
+        while admission.outdated(self.grid) and time.monotonic() < deadline:
+            self.strategy.admit(self.grid)
+            time.sleep(NODE_POLL)
+        detail = "it has other data than it said, and has not answered the census since"
+        self._append(rejection_lines([Rejection(n, Reason.NO_REPLY, detail) for n in admission.outdated(self.grid)], round_))
 
     def _direction_gap(self, outcome: Outcome) -> float | None:
         scale = self.config.adapter.alpha / self.config.adapter.rank

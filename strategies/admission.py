@@ -48,10 +48,10 @@ class Admission:
         there = set(grid.get_node_ids()) - self._outdated
         return [node_id for node_id in self.members if node_id in there]
 
-    @property
-    def is_outdated(self) -> bool:
-        """Whether a member has other data by now than it said."""
-        return bool(self._outdated)
+    def outdated(self, grid: Grid) -> list[str]:
+        """Names of the members that are there, and have other data by now than they said."""
+        there = set(grid.get_node_ids()) & self._outdated
+        return [census.node for node_id, census in self.members.items() if node_id in there]
 
     def ask_anew(self, node_id: int) -> None:
         """Lets a member answer the census again before it is asked for more: what it has is no longer what it said."""
@@ -111,10 +111,12 @@ class Admission:
             self.refused[node_id] = refusal
             return False
         # a node that came back under another id takes the place of the one that is gone
-        self._replaced |= {i for i, c in self.members.items() if c.node == census.node and i != node_id}
-        self.members = {i: c for i, c in self.members.items() if i not in self._replaced} | {node_id: census}
-        self.refused.pop(node_id, None)
-        self._outdated -= {node_id, *self._replaced}
+        gone = {i for i, c in self.members.items() if c.node == census.node and i != node_id}
+        self.members = {i: c for i, c in self.members.items() if i not in gone} | {node_id: census}
+        self.refused = {i: refusal for i, refusal in self.refused.items() if i not in {node_id, *gone}}
+        self._replaced |= gone
+        self._outdated -= {node_id, *gone}
+        self._waited_for.discard((node_id, True))
         return True
 
     def _name_of(self, node_id: int, reply: Message | None) -> str:

@@ -17,7 +17,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from logging import WARNING
 
-import grpc
 from flwr.app import Error, Message
 from flwr.common import log
 from flwr.serverapp import Grid
@@ -43,12 +42,14 @@ class _Asked:
         message: as it was sent last.
         since: when that was, in seconds of the monotonic clock.
         tries: how often it was sent.
+        alone: whether its replies are looked for apart from those of others, since one among them could not be read.
     """
 
     message: Message
     since: float
     tries: int = 1
     again: Message | None = None
+    alone: bool = False
 
     @property
     def node_id(self) -> int:
@@ -131,22 +132,23 @@ class Exchange:
         return len(arrived)
 
     def _pulls(self) -> Iterator[list[str]]:
-        """Ids of the messages whose replies are looked for together; who was asked again is looked for alone."""
-        first = [message_id for message_id, one in self._pending.items() if one.tries == 1]
-        yield from ([message_id] for message_id in self._pending.keys() - first)
-        each = math.ceil(len(first) / MOST_PULLS) or 1
-        yield from (first[i : i + each] for i in range(0, len(first), each))
+        """Ids of the messages whose replies are looked for together."""
+        together = [message_id for message_id, one in self._pending.items() if not one.alone]
+        alone = [message_id for message_id, one in self._pending.items() if one.alone]
+        each = math.ceil(len(together) / MOST_PULLS) or 1
+        yield from (together[i : i + each] for i in range(0, len(together), each))
+        yield from ([message_id] for message_id in alone)
 
     def _pull(self, message_ids: list[str]) -> list[tuple[str, Message]]:
-        """The replies that are there, each with the id of what it answers.
-
-        Where one cannot be read all count as cut off: they are asked again, and who had answered answers again.
-        """
+        """The replies that are there, each with the id of what it answers; of one that cannot be read, an error in its place."""
         try:
             return [(reply.metadata.reply_to_message_id, reply) for reply in self._grid.pull_messages(message_ids)]
-        except grpc.RpcError:  # the SuperLink
-            raise
-        except Exception as error:  # whatever Flower makes of what a node uploaded
+        except Exception as error:  # whatever the SuperLink and Flower make of what a node uploaded
+            self._grid.get_node_ids()  # raises as well where it is the SuperLink that is away, or has ended the run
+            if len(message_ids) > 1:  # Flower tells of each that it is lost, or still gives its answer, in the next look
+                for message_id in message_ids:
+                    self._pending[message_id].alone = True
+                return []
             why = Error(UNREADABLE, f"a reply that cannot be read: {type(error).__name__}: {error}")
             return [(message_id, Message(why, reply_to=self._pending[message_id].message)) for message_id in message_ids]
 

@@ -192,11 +192,13 @@ class GraphNode:
 
 @torch.no_grad()
 def _load(network: GraphNetwork, private: Mapping[str, Tensor], received: Mapping[str, Mapping[str, Tensor]]) -> None:
-    """Takes up what the party kept, and then what came in."""
+    """Takes up what the party kept, where the network still has it, and then what came in."""
     groups = network.groups()
     for name, tensor in private.items():
         group, _, key = name.partition("/")
-        groups[group][key].copy_(tensor)
+        parameter = groups.get(group, {}).get(key)
+        if parameter is not None and parameter.shape == tensor.shape:
+            parameter.copy_(tensor)
     for group, tensors in received.items():
         for key, tensor in tensors.items():
             groups[group][key].copy_(tensor)

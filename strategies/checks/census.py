@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 from concord.agreement import offer_problem
 from concord.anchors import AnchorSet
-from concord.names import name_problem
+from concord.names import bare_name, name_problem
 from concord.wire.messages import MOST_EXAMPLES
 from concord.wire.v1 import federation_pb2 as pb
 from strategies.checks.rejection import Reason, Rejected
@@ -46,5 +46,5 @@ def check_census(census: pb.Census, anchors: AnchorSet, encoders: Mapping[str, s
             raise Rejected(Reason.OTHER_ENCODER, f"{detail}: install the server's version of Concord on the node")
     if problem := offer_problem(census.slices):
         raise Rejected(Reason.UNKNOWN_GROUP, f"it offers {problem}")
-    if any(other.node == census.node for other in others):
+    if any(bare_name(other.node) == bare_name(census.node) for other in others):
         raise Rejected(Reason.DUPLICATE_NAME, f"another node is called {census.node!r}")

@@ -49,4 +49,9 @@ class Rejected(Exception):  # noqa: N818 - a verdict on a reply, not an error of
 
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(reason, detail)
-        self.reason, self.detail = reason, "\n".join(shown(line, LONGEST_LINE) for line in detail.split("\n")[:MOST_LINES])
+        self.reason, self.detail = reason, "\n".join(shown(line, LONGEST_LINE) for line in _ends(detail.split("\n")))
+
+
+def _ends(lines: list[str]) -> list[str]:
+    """The first and the last lines: a text of many has what it is about there."""
+    return lines if len(lines) <= MOST_LINES else [*lines[: MOST_LINES // 2], "…", *lines[-MOST_LINES // 2 :]]

@@ -104,6 +104,20 @@ def test_private_state_round_trips(tmp_path: Path) -> None:
     assert {"magnitude", "head", "tokeniser.image"} == {name.partition("/")[0] for name in saved}
 
 
+def test_what_was_kept_and_travels_by_now_or_has_another_shape_is_left(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path, {"model.head": "local"})
+    model = model_of(config)
+    head = {name: tensor + 1 for name, tensor in model.private_tensors(["trunk"]).items() if name.startswith("head/")}
+    before = {name: tensor.clone() for name, tensor in model.groups()["tokeniser.image"].items()}
+    tokeniser = {f"tokeniser.image/{name}": tensor + 1 for name, tensor in before.items()}
+    model.load_private(
+        {**head, **tokeniser, "magnitude/none": torch.ones(3), "head/bias": torch.ones(3)}, ["trunk", "tokeniser.image"]
+    )
+    assert all(torch.equal(model.groups()["tokeniser.image"][name], tensor) for name, tensor in before.items())
+    private = model.private_tensors(["trunk"])
+    assert all(torch.equal(private[name], tensor) for name, tensor in head.items() if name != "head/bias")
+
+
 def test_initial_weights_depend_on_seed_and_modality_and_local_heads_on_the_owner_too(tmp_path: Path) -> None:
     def tensors(settings: Settings = DEFAULTS, owner: str = "a") -> dict[str, torch.Tensor]:
         return dict(model_of(tiny_config(tmp_path, settings), owner=owner).state_dict())

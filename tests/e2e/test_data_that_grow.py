@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from flwr.app import Error, Message
-from tiny_run import CENSUS, ONE_EACH, TRAIN, Attack, NamedNodes, at, edited, edited_census, lines, run_tiny, tiny_config
+from tiny_run import CENSUS, ONE_EACH, TRAIN, Attack, NamedNodes, at, edited_census, lines, run_tiny, tiny_config
 
+from client_app import app as app_module
+from client_app.data.graph import NodeGraph
+from client_app.data.node_data import NodeData
+from concord.anchors import AnchorSet
+from concord.config import RunConfig
 from concord.wire.v1 import federation_pb2 as pb
 from server_app.in_process import Intercept
 from server_app.run import Run, open_run
@@ -73,17 +79,32 @@ def test_what_it_has_when_the_last_round_is_over_is_evaluated(tmp_path: Path) ->
     assert NAME in result.node_accuracy
 
 
-def test_a_new_modality_is_asked_for_likewise(tmp_path: Path) -> None:
-    honest, asked = answers(as_it_is)
+def test_a_modality_that_comes_to_it_is_learnt_like_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deal, rounds = app_module._dealt_data, [0]
 
-    def also_tones(node_id: int, message: Message, reply: Message) -> Message | None:
-        if node_id == GROWING and at(TRAIN, 1, message):
-            return edited(reply, lambda report, arrays: setattr(report.grams[0], "modality", "tone"))
-        return honest(node_id, message, reply)
+    def dealt(config: RunConfig, name: str, partition: int) -> tuple[NodeData | NodeGraph, AnchorSet]:
+        node, anchors = deal(config, name, partition)
+        if name != NAME or rounds[-1] == 0:
+            return node, anchors
+        more = deal(config, "tone-north", 0)[0]
+        assert isinstance(node, NodeData)
+        assert isinstance(more, NodeData)
+        return replace(
+            node, train={**node.train, **more.train}, tests={s: {**of, **more.tests[s]} for s, of in node.tests.items()}
+        ), anchors
 
-    result = run_tiny(tmp_path, {"rounds": 2}, intercept=also_tones)
-    assert [(r.round, r.node, r.reason) for r in result.rejections] == [(1, NAME, "unknown-modality")]
-    assert (len(asked), replies(tmp_path)) == (2, [2, 3, 3])
+    def count(node_id: int, message: Message, reply: Message) -> Message:
+        if at(TRAIN, 1, message) and node_id == GROWING:
+            rounds.append(1)
+        return reply
+
+    monkeypatch.setattr(app_module, "_dealt_data", dealt)
+    result = run_tiny(tmp_path, {"rounds": 4, "model.head": "local"}, intercept=count)
+    assert [(r.round, r.node, r.reason) for r in result.rejections] == [(2, NAME, "unknown-modality")]
+    assert replies(tmp_path) == [3, 2, 3, 3, 3]
+    assert {node.name: set(node.modalities) for node in result.nodes}[NAME] == {"word", "tone"}
+    assert set(result.node_accuracy[NAME]["random"]) >= {"word", "tone"}
+    assert set(result.weights["tokeniser.tone"]) == {NAME, "tone-north"}
 
 
 @pytest.mark.parametrize(("answer", "reason"), [(renamed, "other-node"), (broken, "node-error"), (silent, "no-reply")])
@@ -123,6 +144,27 @@ def slow(folder: Path, names: Sequence[str], timeout: float) -> tuple[Run, Slow]
     grid.let_go = False
     run.train_round(1)
     return run, grid
+
+
+def test_the_others_wait_for_each_answer_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+    wait = admission.Exchange.wait
+    monkeypatch.setattr(admission.Exchange, "wait", lambda self, seconds: waited.append(seconds) or wait(self, seconds))
+    run_tiny(tmp_path, {"rounds": 3}, intercept=answers(fewer_samples, fewer_samples)[0])
+    assert replies(tmp_path) == [2, 2, 3, 3]
+    assert waited.count(admission.NEW_NODE_SECONDS) == 2
+
+
+def test_that_it_is_left_out_of_the_final_evaluation_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "NEW_NODE_SECONDS", 0.3)
+    monkeypatch.setattr("server_app.run.NEW_NODE_SECONDS", 0.3)
+    run, _ = slow(tmp_path, ONE_EACH, 600)
+    result = run.evaluate()
+    assert [(r.round, r.node, r.reason) for r in result.rejections] == [
+        (1, NAME, "claimed-examples"),
+        (6, NAME, "no-reply"),
+    ]
+    assert NAME not in result.node_accuracy
 
 
 def test_nobody_waits_for_long_and_it_is_asked_for_nothing_that_would_not_count(

@@ -28,13 +28,13 @@ def ask(nodes: Sequence[int]) -> list[Message]:
 
 
 class Slow(InProcessGrid):
-    """Hands out one reply a look, the last first, and none in the first few looks."""
+    """Hands out one reply a look at all three nodes, the last first, and none in the first two looks."""
 
     looks = 0
 
     def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
         self.looks += 1
-        return super().pull_messages(i for i in message_ids if self.looks > 2 and i == max(self._replies, key=int))
+        return super().pull_messages(i for i in message_ids if self.looks > 6 and i == max(self._replies, key=int))
 
 
 def test_replies_that_come_late_and_out_of_order_are_matched_to_the_node_that_was_asked() -> None:
@@ -268,26 +268,39 @@ def test_messages_that_grpc_does_not_take_end_the_run_with_the_reason(monkeypatc
 
 
 class Unreadable(InProcessGrid):
-    """Raises, as Flower does, where node 2 has answered with what is no message; what was pulled with it is lost."""
+    """Raises, as Flower does, where node 2 has answered with what is no message; and tells of what was pulled with it as lost."""
 
     asked = 0
-    raised: Exception = KeyError("CustomDataClass")
+    is_away = False
 
-    def _deliver(self, message: Message) -> str:
-        self.asked += message.metadata.dst_node_id == 2
-        return super()._deliver(message)
+    def __init__(self) -> None:
+        super().__init__(app, {}, 3)
+        self.lost: dict[str, Message] = {}
+
+    def get_node_ids(self) -> list[int]:
+        if self.is_away:
+            raise grpc.RpcError("away")
+        return super().get_node_ids()
+
+    def push_messages(self, messages: Iterable[Message]) -> list[str]:
+        messages = list(messages)
+        self.asked += sum(message.metadata.dst_node_id == 2 for message in messages)
+        pushed = super().push_messages(messages)
+        self.lost |= {i: Message(Error(3, "lost"), reply_to=m) for i, m in zip(pushed, messages, strict=True)}
+        return pushed
 
     def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
+        message_ids = list(message_ids)
         pulled = super().pull_messages(message_ids)
         if any(reply.metadata.src_node_id == 2 for reply in pulled):
-            raise self.raised
-        return pulled
+            raise KeyError("CustomDataClass")
+        return pulled or [self.lost.pop(message_id) for message_id in message_ids]
 
 
 @pytest.mark.parametrize("pulls", [32, 1])
 def test_a_reply_that_flower_cannot_read_is_an_error_of_its_node(pulls: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exchange_module, "MOST_PULLS", pulls)
-    grid = Unreadable(app, {}, 3)
+    grid = Unreadable()
     replies = exchange(grid, ask([1, 2, 3]), timeout=60)
     assert grid.asked == MOST_TRIES
     assert "cannot be read: KeyError" in replies[2].error.reason
@@ -296,7 +309,7 @@ def test_a_reply_that_flower_cannot_read_is_an_error_of_its_node(pulls: int, mon
 
 
 def test_that_the_superlink_does_not_answer_is_no_fault_of_a_node() -> None:
-    grid = Unreadable(app, {}, 3)
-    grid.raised = grpc.RpcError("away")
+    grid = Unreadable()
+    grid.is_away = True
     with pytest.raises(grpc.RpcError, match="away"):
         exchange(grid, ask([1, 2, 3]), timeout=60)
