@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from client_app.encoders import Encoder, encoder_of
+from client_app.store import restore
 from client_app.trunk import adapt_trunk, build_trunk, copy_trunk, in_bfloat16, local_tensors, pool, shared_tensors
 from concord.config import HeadScope, RunConfig
 from concord.seeding import seeded
@@ -152,9 +153,7 @@ class MultimodalModel(nn.Module):
 
     def load_private(self, saved: Mapping[str, Tensor], travelling: Sequence[str]) -> None:
         """Copies what `private_tensors` gave back into the model, but for what travels by now or has another shape."""
-        for name, tensor in self.private_tensors(travelling).items():
-            if name in saved and saved[name].shape == tensor.shape:
-                tensor.copy_(saved[name])
+        restore(self.private_tensors(travelling), saved)
 
 
 def group_name(part: str, key: str) -> str:

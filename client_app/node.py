@@ -108,11 +108,12 @@ class Node:
     def _base(self, digest: str, sent: Mapping[str, Tensor] | None) -> Mapping[str, Tensor] | None:
         if not digest:
             return None
+        named = digest_from_wire(digest)
         if sent is not None:
-            if group_digest(sent) != digest_from_wire(digest):
+            if group_digest(sent) != named:
                 raise WireError("an Instruction with another base than it names")
-            self.store.save_base(digest, sent)
-        return self.store.load_base(digest) if self.store.has_base(digest_from_wire(digest)) else None
+            self.store.save_base(named, sent)
+        return self.store.load_base(named) if self.store.has_base(named) else None
 
     def _model(self, base: Mapping[str, Tensor] | None) -> MultimodalModel:
         modalities = tuple(self.data.train)

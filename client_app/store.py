@@ -68,8 +68,8 @@ class RoundStore:
         after it belongs to a model that is no more.
         """
         _write(self._file(round_), tensors)
-        stay = {round_, max((r for r in self._rounds() if r < round_), default=round_)}
-        for other in set(self._rounds()) - stay:
+        rounds = set(self._rounds())
+        for other in rounds - {round_, max((r for r in rounds if r < round_), default=round_)}:
             self._file(other).unlink(missing_ok=True)
 
     def load_latest(self, before: int) -> dict[str, Tensor] | None:
@@ -109,3 +109,10 @@ def _read(path: Path) -> dict[str, Tensor]:
     except (OSError, SafetensorError) as error:
         hint = "delete the file; the node then starts from the server's model"
         raise ConcordError("C502", f"{path}: {error}", hint) from error
+
+
+def restore(tensors: Mapping[str, Tensor], kept: Mapping[str, Tensor]) -> None:
+    """Copies what was kept into the tensors of the same names and shapes; what has no place any more is left."""
+    for name, tensor in tensors.items():
+        if name in kept and kept[name].shape == tensor.shape:
+            tensor.copy_(kept[name])

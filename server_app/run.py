@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -127,8 +127,12 @@ class Run:
 
         A round without nodes is over at once, so all rounds that are left would pass in a moment of absence.
         """
-        deadline = time.monotonic() + self.config.round_timeout
-        while len(self.strategy.admission.present(self.grid)) < self.enough and time.monotonic() < deadline:
+        admission = self.strategy.admission
+        self._admit_while(lambda: len(admission.present(self.grid)) < self.enough, self.config.round_timeout)
+
+    def _admit_while(self, is_needed: Callable[[], bool], seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while is_needed() and time.monotonic() < deadline:
             self.strategy.admit(self.grid)
             time.sleep(NODE_POLL)
 
@@ -166,10 +170,8 @@ class Run:
 
     def _wait_for_outdated(self, round_: int) -> None:
         """Waits a while for members that have other data than they said: there is no round after this for them to count in."""
-        admission, deadline = self.strategy.admission, time.monotonic() + NEW_NODE_SECONDS
-        while admission.outdated(self.grid) and time.monotonic() < deadline:
-            self.strategy.admit(self.grid)
-            time.sleep(NODE_POLL)
+        admission = self.strategy.admission
+        self._admit_while(lambda: bool(admission.outdated(self.grid)), NEW_NODE_SECONDS)
         detail = "it has other data than it said, and has not answered the census since"
         self._append(rejection_lines([Rejection(n, Reason.NO_REPLY, detail) for n in admission.outdated(self.grid)], round_))
 

@@ -39,7 +39,7 @@ class Admission:
         self._anchors, self._timeout = anchors, timeout
         self._asked_in: dict[int, int] = {}  # by node id: the round that was finished when it was asked last
         self._outdated: set[int] = set()  # ids of members that have other data by now than they said
-        self._waited_for: set[tuple[int, bool]] = set()  # ids for which others have waited, and whether as of a member
+        self._waited_for: set[int] = set()  # those of them for whose answer the others have waited
         self._replaced: set[int] = set()  # ids of nodes that came back under another one
         self._open: list[Exchange] = []
 
@@ -68,9 +68,10 @@ class Admission:
         waited_for = {node_id for exchange in self._open for node_id in exchange.waits_for}
         ask = [i for i in grid.get_node_ids() if i not in waited_for and self._is_to_be_asked(i, round_)]
         if ask:
-            fresh = {(node_id, node_id in self._outdated) for node_id in ask} - self._waited_for
-            patience = self._timeout if not self.members else NEW_NODE_SECONDS if fresh else 0.0
-            self._waited_for |= fresh
+            new, outdated = set(ask) - self._asked_in.keys(), set(ask) & self._outdated
+            unmet = new | (outdated - self._waited_for)
+            patience = self._timeout if not self.members else NEW_NODE_SECONDS if unmet else 0.0
+            self._waited_for |= outdated
             self._replaced -= set(ask)  # it is back as itself
             self._asked_in |= dict.fromkeys(ask, round_)
             self._open.append(Exchange(grid, [_question(node_id, self._timeout) for node_id in ask], self._timeout))
@@ -116,7 +117,7 @@ class Admission:
         self.refused = {i: refusal for i, refusal in self.refused.items() if i not in {node_id, *gone}}
         self._replaced |= gone
         self._outdated -= {node_id, *gone}
-        self._waited_for.discard((node_id, True))
+        self._waited_for &= self._outdated
         return True
 
     def _name_of(self, node_id: int, reply: Message | None) -> str:

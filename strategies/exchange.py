@@ -113,7 +113,7 @@ class Exchange:
 
     def _collect(self) -> int:
         """Takes what has come and asks again who was cut off or is silent; the number of messages that came."""
-        arrived = [pair for message_ids in [*self._pulls()] for pair in self._pull(message_ids)]
+        arrived = [pair for message_ids in self._pulls() for pair in self._pull(message_ids)]
         for message_id, reply in arrived:  # an error reply that the SuperLink makes itself does not come from the node's id
             one = self._pending.pop(message_id, None)
             if one is None:

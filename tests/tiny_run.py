@@ -154,3 +154,33 @@ def census_from(node_id: int, change: Callable[[Message], Message | None]) -> In
 
 def told(change: Callable[[pb.Census], None]) -> Callable[[Message], Message]:
     return lambda reply: edited_census(reply, change)
+
+
+def no_samples(census: pb.Census) -> None:
+    census.holdings[0].examples = 0
+
+
+def other_version(census: pb.Census) -> None:
+    census.app_version = "0.0.9"
+
+
+class ComingAndGoing(NamedNodes):
+    """A grid whose nodes are connected only while they are in `present`."""
+
+    present: Sequence[int] = ()
+
+    def get_node_ids(self) -> list[int]:
+        return [node_id for node_id in super().get_node_ids() if node_id in self.present]
+
+
+class SlowToAnswer(ComingAndGoing):
+    """Keeps back what node `slow` says of itself, unless it is told to let it go."""
+
+    slow, let_go = 2, False
+
+    def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
+        replies = super().pull_messages(message_ids)
+        about = [(reply, reply.metadata) for reply in replies if not self.let_go]
+        kept = [reply for reply, of in about if (of.src_node_id, of.message_type) == (self.slow, CENSUS)]
+        self._replies |= {reply.metadata.reply_to_message_id: reply for reply in kept}
+        return [reply for reply in replies if reply not in kept]

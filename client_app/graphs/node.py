@@ -36,7 +36,7 @@ from client_app.graphs.tasks import rankings
 from client_app.graphs.training import Shared, moments, train_network
 from client_app.measure import evaluation_message, ranking_message
 from client_app.messages import Arrays, begin_report, census_of, groups_in
-from client_app.store import NodeStore
+from client_app.store import NodeStore, restore
 from concord.anchors import AnchorSet
 from concord.config import RunConfig
 from concord.functional.grounding import is_worth_it
@@ -194,11 +194,7 @@ class GraphNode:
 def _load(network: GraphNetwork, private: Mapping[str, Tensor], received: Mapping[str, Mapping[str, Tensor]]) -> None:
     """Takes up what the party kept, where the network still has it, and then what came in."""
     groups = network.groups()
-    for name, tensor in private.items():
-        group, _, key = name.partition("/")
-        parameter = groups.get(group, {}).get(key)
-        if parameter is not None and parameter.shape == tensor.shape:
-            parameter.copy_(tensor)
+    restore({f"{name}/{key}": p for name, group in groups.items() for key, p in group.items()}, private)
     for group, tensors in received.items():
         for key, tensor in tensors.items():
             groups[group][key].copy_(tensor)

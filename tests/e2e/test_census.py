@@ -16,7 +16,9 @@ from tiny_run import (
     edited,
     edited_census,
     lines,
+    no_samples,
     open_tiny,
+    other_version,
     run_tiny,
     tiny_config,
     told,
@@ -34,10 +36,6 @@ from server_app.run import open_run
 ODD, NAME = 2, ONE_EACH[1]
 
 
-def no_samples(census: pb.Census) -> None:
-    census.holdings[0].examples = 0
-
-
 def no_holdings(census: pb.Census) -> None:
     del census.holdings[:]
 
@@ -48,10 +46,6 @@ def odd_modality(census: pb.Census) -> None:
 
 def other_schema(census: pb.Census) -> None:
     census.schema_version = 2
-
-
-def other_version(census: pb.Census) -> None:
-    census.app_version = "0.0.9"
 
 
 def other_anchors(census: pb.Census) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,41 +14,27 @@ from tiny_run import (
     DEFAULTS,
     ONE_EACH,
     TINY,
+    ComingAndGoing,
     NamedNodes,
     Settings,
+    SlowToAnswer,
     census_from,
     edited_census,
     lines,
+    no_samples,
     open_tiny,
+    other_version,
     run_tiny,
     tiny_config,
     told,
 )
 
 from concord.errors import ConcordError
-from concord.wire.v1 import federation_pb2 as pb
 from server_app.in_process import Intercept, pass_on
 from server_app.run import Run, open_run
 from strategies import admission
 
 ODD, NAME = 2, ONE_EACH[1]
-
-
-def other_version(census: pb.Census) -> None:
-    census.app_version = "0.0.9"
-
-
-def no_samples(census: pb.Census) -> None:
-    census.holdings[0].examples = 0
-
-
-class ComingAndGoing(NamedNodes):
-    """A grid whose nodes are connected only while they are in `present`."""
-
-    present: Sequence[int] = ()
-
-    def get_node_ids(self) -> list[int]:
-        return [node_id for node_id in super().get_node_ids() if node_id in self.present]
 
 
 def coming_and_going(
@@ -199,18 +185,6 @@ def test_a_name_is_free_again_when_the_node_that_had_it_is_gone(tmp_path: Path) 
     run.train_round(2)
     assert [line["replies"] for line in lines(tmp_path, "round")] == [3, 3]
     assert set(run.strategy.admission.members) == {1, 3, 4}
-
-
-class SlowToAnswer(ComingAndGoing):
-    """Keeps back what node `ODD` says of itself until it is told to let it go."""
-
-    let_go = False
-
-    def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
-        replies = super().pull_messages(message_ids)
-        kept = [] if self.let_go else [r for r in replies if r.metadata.src_node_id == ODD and r.metadata.message_type == CENSUS]
-        self._replies |= {reply.metadata.reply_to_message_id: reply for reply in kept}
-        return [reply for reply in replies if reply not in kept]
 
 
 def test_the_others_do_not_wait_for_a_new_node_and_it_joins_when_it_has_answered(

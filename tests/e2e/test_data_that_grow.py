@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from flwr.app import Error, Message
-from tiny_run import CENSUS, ONE_EACH, TRAIN, Attack, NamedNodes, at, edited_census, lines, run_tiny, tiny_config
+from tiny_run import CENSUS, ONE_EACH, TRAIN, Attack, SlowToAnswer, at, edited_census, lines, run_tiny, tiny_config
 
 from client_app import app as app_module
 from client_app.data.graph import NodeGraph
@@ -117,28 +117,11 @@ def test_it_is_left_out_until_it_has_answered_as_the_node_that_it_was(answer: At
     assert {node.name for node in result.nodes} == set(ONE_EACH)
 
 
-class Slow(NamedNodes):
-    """Keeps back what the node says of itself, but for the first time, until it is told to let it go."""
-
-    let_go = True
-    present: Sequence[int] = ()
-
-    def get_node_ids(self) -> list[int]:
-        return [node_id for node_id in super().get_node_ids() if node_id in self.present]
-
-    def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
-        got = super().pull_messages(message_ids)
-        of_growing = [r for r in got if r.metadata.src_node_id == GROWING and r.metadata.message_type == CENSUS]
-        kept = [] if self.let_go else of_growing
-        self._replies |= {reply.metadata.reply_to_message_id: reply for reply in kept}
-        return [reply for reply in got if reply not in kept]
-
-
-def slow(folder: Path, names: Sequence[str], timeout: float) -> tuple[Run, Slow]:
+def slow(folder: Path, names: Sequence[str], timeout: float) -> tuple[Run, SlowToAnswer]:
     """A run after its first round, in which the node has told of more than it had; its new answer is kept back."""
     config = tiny_config(folder, {"rounds": 5, "round-timeout": timeout})
-    grid = Slow(config, names, answers(fewer_samples)[0])
-    grid.present = [1, 2, 3]
+    grid = SlowToAnswer(config, names, answers(fewer_samples)[0])
+    grid.present, grid.let_go = [1, 2, 3], True
     run = open_run(config, grid)
     run.wait_for_nodes()
     grid.let_go = False
